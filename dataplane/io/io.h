@@ -1,0 +1,27 @@
+#pragma once
+// The seam between Eagre and the world. Real back ends (uring/), the simulator (sim/) and later dpdk/ are peers: code
+// above cannot tell them apart. Nothing above this folder reads a clock, draws randomness, sleeps, starts a thread, or
+// includes <liburing.h>. Virtual calls happen per burst, never per record.
+//
+// One Io per core. Everything in it is used by that core's reactor only, except Events::wake().
+
+#include <cstdint>
+
+#include "dataplane/io/clock.h"
+#include "dataplane/io/connections.h"
+#include "dataplane/io/events.h"
+#include "dataplane/io/files.h"
+#include "dataplane/io/storage.h"
+
+namespace eagre::io {
+
+struct Io {
+    Events& events;
+    Connections& connections;
+    Storage& storage;
+    Files& files;
+    Clock& clock;
+    uint64_t seed;  // The only randomness there is: real from the kernel at start, or the simulator's seed.
+};
+
+}  // namespace eagre::io

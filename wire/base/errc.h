@@ -1,0 +1,71 @@
+#pragma once
+// Every way in which a request can fail, in one list. A number, once given, keeps its meaning: it goes over the wire
+// (FrameHeader::flags of a reply). Each line says who causes it, whether to retry, and which Kinesis exception it becomes.
+
+#include <cstdint>
+#include <string_view>
+
+namespace eagre {
+
+enum class Errc : uint16_t {
+    kOk = 0,
+    // -- The caller's bytes are wrong: do not retry as they are.
+    kBadMagic = 1,            // Caller: not an Eagre frame. The connection is closed.
+    kBadVersion = 2,          // Caller: frame version unknown to this box. Connection closed; upgrade the older side.
+    kBadLength = 3,           // Caller: truncated, oversized or unaligned frame. Connection closed.
+    kBadCrc = 4,              // Caller or network: CRC-32C differs. Connection closed; resend on a new one.
+    kBadSchema = 5,           // Caller: FlatBuffers that lie about offsets, depth or counts. SerializationException.
+    kBadKind = 6,             // Caller: unknown or misplaced frame kind. SerializationException.
+    kRecordTooLarge = 7,      // Caller: record over the stream's limit; detail = limit in bytes. InvalidArgumentException.
+    kBadPartitionKey = 8,     // Caller: key empty, over 256 characters, or not UTF-8. InvalidArgumentException.
+    kBadArgument = 9,         // Caller: any other value out of range. InvalidArgumentException.
+    // -- The thing named is not there.
+    kUnknownStream = 20,      // Caller: no stream of this name. ResourceNotFoundException.
+    kUnknownShard = 21,       // Caller: no such shard (or deleted). ResourceNotFoundException.
+    kStreamExists = 22,       // Caller: name taken. ResourceInUseException.
+    kLimitExceeded = 23,      // Caller: a table is full (shards, streams, producers). LimitExceededException.
+    kSequenceInFuture = 24,   // Caller: position past the tail; detail = tail. InvalidArgumentException.
+    kSequenceTrimmed = 25,    // Caller: position below the trim horizon; detail = horizon. Read from there.
+    kShardClosed = 26,        // Not stored, and never will be; route anew, in order. detail = last sequence number.
+    // -- The map is old or the place is another: refresh metadata, then retry.
+    kStaleMap = 30,           // Client library: the shard map version is not current; refresh and route anew.
+    kWrongShard = 31,         // Caller: a sampled key does not lie in the shard named. InvalidArgumentException.
+    kNotOwner = 32,           // Nobody's fault: detail = port of the owning core. Retry there.
+    kUnavailable = 33,        // The shard's journal is missing or failed; retry later. InternalFailure.
+    // -- Not now: retry after `detail` ns (0: the client's own back-off).
+    kBusy = 40,               // A bounded queue or pool is used up. ProvisionedThroughputExceededException.
+    kThrottled = 41,          // A quota of the shard is spent. ProvisionedThroughputExceededException.
+    kDiskFull = 42,           // No segment can be made ready. Retry when there is room. InternalFailure.
+    kShuttingDown = 43,       // The box is stopping. Retry at its successor.
+    // -- Idempotent producers.
+    kBatchMismatch = 50,      // Caller: same batch number, other bytes. Do not retry.
+    kUnknownProducer = 51,    // Caller: unknown producer id that does not begin at batch 0. Take a new id.
+    kBatchOutOfOrder = 52,    // Caller: batch number is not last + 1; detail = number expected.
+    kBatchForgotten = 53,     // Caller: an old repeated number whose first answer is no longer kept.
+    // -- The box could not do it.
+    kOutcomeUnknown = 60,     // A write or sync failed: stored or not, nobody knows. Retry with the same batch number.
+    kDamaged = 61,            // Stored bytes are rotten; detail = sequence number where reading can go on.
+    kIo = 62,                 // The device said no; os_errno says how.
+    kJournalFailed = 63,      // The journal refuses work until it is recovered.
+    // -- Start-up and operator.
+    kNewerFormat = 70,        // Data directory written by a newer Eagre; detail = its format version.
+    kForeignBox = 71,         // A journal that belongs to another box id.
+    kLocked = 72,             // The data directory is locked by another eagred; detail = its pid if known.
+    kPortInUse = 73,          // Another process listens there; detail = port.
+    kKernelTooOld = 74,       // io_uring lacks a needed feature.
+    kInsecure = 75,           // Listening beyond loopback without authentication or --insecure.
+    kStaleEpoch = 76,         // A command of a control process that has been superseded; detail = current epoch.
+    kTimeout = 77,            // Nobody answered within the bound. Retry.
+    kDisconnected = 78,       // The other side closed or cannot be reached. Retry.
+    kCorruptDirectory = 79,   // A file of the data directory is not what it should be.
+    kNotADirectory = 80,      // Not an Eagre data directory.
+};
+
+/// Name as in the source without the k, for logs and JSON ("ShardClosed").
+std::string_view errc_name(Errc code);
+/// One sentence for people that says what is wrong and what to do next.
+std::string_view errc_advice(Errc code);
+/// True when sending the same request again (perhaps later, perhaps elsewhere) is the right thing to do.
+bool errc_is_retryable(Errc code);
+
+}  // namespace eagre

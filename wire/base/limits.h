@@ -1,0 +1,36 @@
+#pragma once
+// Every bound that two sides must agree on, by name. Past a limit: a typed error, never a hang.
+
+#include <cstddef>
+#include <cstdint>
+
+namespace eagre {
+
+inline constexpr size_t kKiB = 1024;
+inline constexpr size_t kMiB = 1024 * kKiB;
+
+// -- What a client may send.
+inline constexpr size_t kPartitionKeyCharactersMax = 256;                  // Kinesis: PartitionKey, 1..256 characters.
+inline constexpr size_t kPartitionKeyBytesMax = 4 * kPartitionKeyCharactersMax;  // UTF-8.
+inline constexpr size_t kRecordDataBytesMax = 10 * kMiB;                   // Kinesis 2026: 10 MiB.
+inline constexpr size_t kRecordDataBytesDefault = 1 * kMiB;
+inline constexpr size_t kBatchBytesMax = 1 * kMiB;                         // Payload of an append frame with 2 or more records.
+inline constexpr size_t kBatchRecordCountMax = 64 * kKiB;
+/// A batch of one record of the largest size, with its FlatBuffers overhead, rounded up.
+inline constexpr size_t kFramePayloadBytesMax = kRecordDataBytesMax + 64 * kKiB;
+inline constexpr size_t kStreamNameBytesMax = 128;                         // Kinesis: [a-zA-Z0-9_.-]{1,128}.
+inline constexpr size_t kControlPayloadBytesMax = 1 * kMiB;                // Any frame that is not an append or a deliver.
+
+// -- What a box holds.
+inline constexpr uint32_t kCoreCountMax = 64;
+inline constexpr uint32_t kStreamShardCountMax = 10000;
+inline constexpr uint32_t kBoxShardCountMax = 16384;
+inline constexpr uint32_t kBoxStreamCountMax = 4096;
+
+// -- Idempotent producers.
+/// Results kept per (producer, shard): a client may have at most this many batches of one shard in flight.
+inline constexpr uint32_t kProducerWindow = 16;
+
+inline constexpr uint16_t kPortDefault = 4568;  // Core k listens on port + k.
+
+}  // namespace eagre

@@ -1,0 +1,46 @@
+#pragma once
+// The client library's seam to the world: byte pipes and a clock. Real back end: tcp_transport.h (epoll). The simulator
+// has its own (tests/support). One Transport belongs to one Client and one thread.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "wire/base/result.h"
+#include "wire/base/types.h"
+
+namespace eagre::client {
+
+using PipeId = Strong<struct PipeIdTag, uint64_t>;
+
+struct Slice {
+    const std::byte* data = nullptr;
+    size_t bytes = 0;
+};
+
+class Transport {
+  public:
+    virtual ~Transport() = default;
+    /// Begins to connect; returns at once. A failure shows as kDisconnected from send or receive.
+    /// `address`: numeric IPv4/IPv6, or "unix:PATH" (port ignored).
+    virtual Result<PipeId> connect(std::string_view address, uint16_t port) = 0;
+    /// Bytes taken; 0 when the pipe is full or not yet connected. Errors: kDisconnected.
+    virtual Result<size_t> send(PipeId pipe, std::span<const Slice> slices) = 0;
+    /// Bytes received; 0 when there are none now. Errors: kDisconnected.
+    virtual Result<size_t> receive(PipeId pipe, std::span<std::byte> target) = 0;
+    virtual void close(PipeId pipe) = 0;
+    /// Waits until some pipe can make progress, at most `timeout_ns` (0: only looks).
+    virtual void wait(uint64_t timeout_ns) = 0;
+    virtual uint64_t monotonic_ns() = 0;
+    virtual uint64_t wall_ns() = 0;
+    /// Randomness for producer ids and back-off jitter.
+    virtual uint64_t random() = 0;
+};
+
+/// Sockets, epoll, CLOCK_MONOTONIC, getrandom. `spin`: wait() polls (with sched_yield) instead of blocking, for latency.
+std::unique_ptr<Transport> make_tcp_transport(bool spin = false);
+
+}  // namespace eagre::client

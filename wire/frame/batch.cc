@@ -1,0 +1,222 @@
+#include "wire/frame/batch.h"
+
+#include <flatbuffers/flatbuffers.h>
+#include <openssl/evp.h>
+#include <openssl/md5.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "wire/base/assert.h"
+#include "wire/schema/batch_generated.h"
+
+namespace eagre::frame {
+namespace {
+
+constexpr uint16_t kEntryHasHash = 0x1;
+// Batch is one table with five vectors of scalars and structs: depth 1. Anything deeper lies.
+constexpr flatbuffers::uoffset_t kDepthMax = 2;
+constexpr flatbuffers::uoffset_t kTableCountMax = 1;
+
+std::span<const wire::Entry> entries_of(const wire::Batch& batch) {
+    return {reinterpret_cast<const wire::Entry*>(batch.entries()->Data()), batch.entries()->size()};
+}
+
+// Characters, not bytes, are limited; continuation bytes (10xxxxxx) don't count.
+bool key_length_is_legal(const uint8_t* key, size_t bytes) {
+    if (bytes == 0 || bytes > kPartitionKeyBytesMax) return false;
+    if (bytes <= kPartitionKeyCharactersMax) return true;
+    const auto characters = std::count_if(key, key + bytes, [](uint8_t c) { return (c & 0xC0U) != 0x80U; });
+    return static_cast<size_t>(characters) <= kPartitionKeyCharactersMax;
+}
+
+template <class Vector>
+bool absent_or_one_each(const Vector* vector, size_t count) {
+    return vector == nullptr || vector->size() == count;
+}
+
+}  // namespace
+
+Result<BatchView> BatchView::verify(std::span<const std::byte> payload, uint32_t record_count,
+                                    uint64_t record_bytes_max) {
+    if (payload.size() < 16 || payload.size() > kFramePayloadBytesMax) return Errc::kBadLength;
+    EAGRE_ASSERT_EQ(reinterpret_cast<uintptr_t>(payload.data()) % 8, 0U);
+    const auto* bytes = reinterpret_cast<const uint8_t*>(payload.data());
+    flatbuffers::Verifier verifier(bytes, payload.size(), kDepthMax, kTableCountMax);
+    if (!verifier.VerifyBuffer<wire::Batch>(nullptr)) return Errc::kBadSchema;
+    const wire::Batch* batch = wire::GetBatch(bytes);
+
+    const auto entries = entries_of(*batch);
+    if (entries.empty() || entries.size() > kBatchRecordCountMax || entries.size() != record_count) {
+        return Errc::kBadSchema;
+    }
+    if (entries.size() > 1 && payload.size() > kBatchBytesMax) return error_of(Errc::kBadLength, kBatchBytesMax);
+    if (!absent_or_one_each(batch->explicit_hashes(), entries.size()) ||
+        !absent_or_one_each(batch->times(), entries.size()) ||
+        !absent_or_one_each(batch->source_sequences(), entries.size())) {
+        return Errc::kBadSchema;
+    }
+
+    const uint8_t* blob = batch->blob()->data();
+    const uint64_t blob_bytes = batch->blob()->size();
+    uint64_t begin = 0;
+    for (const wire::Entry& entry : entries) {
+        const uint64_t end = entry.end();
+        if (end < begin || end > blob_bytes || entry.key_len() > end - begin) return Errc::kBadSchema;
+        if (!key_length_is_legal(blob + begin, entry.key_len())) return Errc::kBadPartitionKey;
+        if (end - begin - entry.key_len() > record_bytes_max) {
+            return error_of(Errc::kRecordTooLarge, record_bytes_max);
+        }
+        begin = end;
+    }
+    if (begin != blob_bytes) return Errc::kBadSchema;
+    return trusted(payload);
+}
+
+BatchView BatchView::trusted(std::span<const std::byte> payload) {
+    const wire::Batch* batch = wire::GetBatch(payload.data());
+    BatchView view;
+    view.table_ = batch;
+    view.blob_ = reinterpret_cast<const std::byte*>(batch->blob()->data());
+    view.entries_ = batch->entries()->Data();
+    view.blob_bytes_ = batch->blob()->size();
+    view.record_count_ = batch->entries()->size();
+    return view;
+}
+
+RecordView BatchView::record(uint32_t index) const {
+    EAGRE_ASSERT_LT(index, record_count_);
+    const auto* batch = static_cast<const wire::Batch*>(table_);
+    const auto* entries = static_cast<const wire::Entry*>(entries_);
+    const uint32_t begin = index == 0 ? 0 : entries[index - 1].end();
+    const wire::Entry& entry = entries[index];
+    RecordView record;
+    record.partition_key = {reinterpret_cast<const char*>(blob_) + begin, entry.key_len()};
+    record.data = {blob_ + begin + entry.key_len(), entry.end() - begin - entry.key_len()};
+    if ((entry.flags() & kEntryHasHash) != 0 && batch->explicit_hashes() != nullptr) {
+        const wire::Hash128* hash = batch->explicit_hashes()->Get(index);
+        record.explicit_hash = HashKey{hash->high(), hash->low()};
+    }
+    if (batch->times() != nullptr) record.source_time_ns = batch->times()->Get(index);
+    if (batch->source_sequences() != nullptr) record.source_sequence = batch->source_sequences()->Get(index);
+    return record;
+}
+
+struct BatchBuilder::Impl {
+    std::vector<wire::Entry> entries;
+    std::vector<uint8_t> blob;
+    std::vector<wire::Hash128> hashes;
+    std::vector<uint64_t> times;
+    std::vector<uint64_t> source_sequences;
+    bool any_hash = false;
+    bool any_time = false;
+    bool any_source_sequence = false;
+    flatbuffers::FlatBufferBuilder builder{64 * 1024};
+};
+
+BatchBuilder::BatchBuilder() : impl_(new Impl) {}
+BatchBuilder::~BatchBuilder() { delete impl_; }
+BatchBuilder::BatchBuilder(BatchBuilder&& other) noexcept : impl_(std::exchange(other.impl_, nullptr)) {}
+BatchBuilder& BatchBuilder::operator=(BatchBuilder&& other) noexcept {
+    std::swap(impl_, other.impl_);
+    return *this;
+}
+
+Status BatchBuilder::add(const RecordView& record) {
+    const auto* key = reinterpret_cast<const uint8_t*>(record.partition_key.data());
+    if (!key_length_is_legal(key, record.partition_key.size())) return Errc::kBadPartitionKey;
+    if (record.data.size() > kRecordDataBytesMax) return error_of(Errc::kRecordTooLarge, kRecordDataBytesMax);
+    Impl& b = *impl_;
+    const size_t begin = b.blob.size();
+    b.blob.resize(begin + record.partition_key.size() + record.data.size());
+    std::memcpy(b.blob.data() + begin, key, record.partition_key.size());
+    if (!record.data.empty()) {
+        std::memcpy(b.blob.data() + begin + record.partition_key.size(), record.data.data(), record.data.size());
+    }
+    b.entries.emplace_back(static_cast<uint32_t>(b.blob.size()), static_cast<uint16_t>(record.partition_key.size()),
+                           record.explicit_hash ? kEntryHasHash : uint16_t{0});
+    const size_t count = b.entries.size();
+    // Optional columns come into being with the first record that has one; earlier records get the empty value.
+    if (record.explicit_hash || b.any_hash) {
+        b.any_hash = true;
+        b.hashes.resize(count - 1);
+        const HashKey hash = record.explicit_hash.value_or(HashKey{});
+        b.hashes.emplace_back(hash.high, hash.low);
+    }
+    if (record.source_time_ns != 0 || b.any_time) {
+        b.any_time = true;
+        b.times.resize(count - 1);
+        b.times.push_back(record.source_time_ns);
+    }
+    if (record.source_sequence != 0 || b.any_source_sequence) {
+        b.any_source_sequence = true;
+        b.source_sequences.resize(count - 1);
+        b.source_sequences.push_back(record.source_sequence);
+    }
+    return {};
+}
+
+uint32_t BatchBuilder::record_count() const { return static_cast<uint32_t>(impl_->entries.size()); }
+
+size_t BatchBuilder::payload_bytes() const {
+    const Impl& b = *impl_;
+    return b.blob.size() + b.entries.size() * sizeof(wire::Entry) + b.hashes.size() * sizeof(wire::Hash128) +
+           (b.times.size() + b.source_sequences.size()) * 8 + 128;
+}
+
+std::span<const std::byte> BatchBuilder::finish() {
+    Impl& b = *impl_;
+    EAGRE_ASSERT(!b.entries.empty());
+    auto& fb = b.builder;
+    fb.Clear();
+    // Optional vectors first: they need 8-byte alignment, which makes the whole buffer a multiple of 8.
+    flatbuffers::Offset<flatbuffers::Vector<const wire::Hash128*>> hashes;
+    flatbuffers::Offset<flatbuffers::Vector<uint64_t>> times;
+    flatbuffers::Offset<flatbuffers::Vector<uint64_t>> sequences;
+    if (b.any_hash) hashes = fb.CreateVectorOfStructs(b.hashes);
+    if (b.any_time) times = fb.CreateVector(b.times);
+    if (b.any_source_sequence) sequences = fb.CreateVector(b.source_sequences);
+    const auto blob = fb.CreateVector(b.blob);
+    const auto entries = fb.CreateVectorOfStructs(b.entries);
+    wire::BatchBuilder table(fb);
+    table.add_base_time(1);  // Forces 8-byte alignment of the buffer whatever else is absent.
+    table.add_blob(blob);
+    table.add_entries(entries);
+    if (b.any_hash) table.add_explicit_hashes(hashes);
+    if (b.any_time) table.add_times(times);
+    if (b.any_source_sequence) table.add_source_sequences(sequences);
+    fb.Finish(table.Finish());
+    EAGRE_ASSERT_EQ(fb.GetSize() % 8, 0U);
+    return std::as_bytes(std::span(fb.GetBufferPointer(), fb.GetSize()));
+}
+
+void BatchBuilder::clear() {
+    Impl& b = *impl_;
+    b.entries.clear();
+    b.blob.clear();
+    b.hashes.clear();
+    b.times.clear();
+    b.source_sequences.clear();
+    b.any_hash = b.any_time = b.any_source_sequence = false;
+}
+
+HashKey hash_partition_key(std::string_view partition_key) {
+    // EVP_MD_fetch once: fetching per digest costs ten times the digest.
+    static const EVP_MD* const md5 = EVP_md5();
+    static thread_local EVP_MD_CTX* const context = EVP_MD_CTX_new();
+    unsigned char digest[MD5_DIGEST_LENGTH];
+    unsigned int digest_bytes = 0;
+    EVP_DigestInit_ex2(context, md5, nullptr);
+    EVP_DigestUpdate(context, partition_key.data(), partition_key.size());
+    EVP_DigestFinal_ex(context, digest, &digest_bytes);
+    EAGRE_ASSERT_EQ(digest_bytes, 16U);
+    HashKey key;
+    std::memcpy(&key.high, digest, 8);
+    std::memcpy(&key.low, digest + 8, 8);
+    key.high = __builtin_bswap64(key.high);
+    key.low = __builtin_bswap64(key.low);
+    return key;
+}
+
+}  // namespace eagre::frame

@@ -1,0 +1,104 @@
+#pragma once
+// The shared-memory file DATA/stats.shm: eagred writes, control and `eagre stats` read. Measuring costs the hot path an
+// increment. Layout is versioned and pinned: one StatsHeader, then core_count CoreStats, then shard_capacity ShardStats per core.
+// Readers may see a number that is a moment old, never a torn one (aligned 8-byte stores on x86-64).
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "wire/base/errc.h"
+#include "wire/base/histogram.h"
+
+namespace eagre::shm {
+
+inline constexpr uint64_t kStatsMagic = 0x3154415453474145;  // "EAGSTAT1"
+inline constexpr uint32_t kStatsVersion = 1;
+inline constexpr uint32_t kErrcSlots = 128;
+
+struct StatsHeader {
+    uint64_t magic = kStatsMagic;
+    uint32_t version = kStatsVersion;
+    uint32_t core_count = 0;
+    uint32_t shard_capacity = 0;   // ShardStats slots per core.
+    uint32_t pid = 0;
+    uint64_t incarnation = 0;
+    uint64_t started_wall_ns = 0;
+    uint64_t reserved[2] = {};
+};
+static_assert(sizeof(StatsHeader) == 56);
+
+/// All counters only grow since start unless "now" is said.
+struct CoreStats {
+    uint64_t core = 0;
+    uint64_t os_cpu = 0;
+    uint64_t heartbeat_ns = 0;          // Monotonic time of the last turn with an update (at least once a second). Now.
+    uint64_t turn_count = 0;
+    uint64_t idle_turn_count = 0;
+    uint64_t cpu_ns = 0;                // Thread CPU time.
+    uint64_t connection_count = 0;      // Now.
+    uint64_t connections_accepted = 0;
+    uint64_t connections_closed_bad = 0;  // Closed because the other side misbehaved.
+    uint64_t frames_in = 0;
+    uint64_t bytes_in = 0;
+    uint64_t bytes_out = 0;
+    uint64_t batches_appended = 0;
+    uint64_t records_appended = 0;
+    uint64_t payload_bytes_appended = 0;
+    uint64_t batches_acknowledged = 0;
+    uint64_t batches_repeated = 0;      // Answered from the producer's memory.
+    uint64_t records_delivered = 0;
+    uint64_t payload_bytes_delivered = 0;
+    uint64_t deliveries_from_memory = 0;
+    uint64_t deliveries_from_device = 0;
+    uint64_t subscriptions = 0;         // Now.
+    uint64_t handed_over = 0;           // Frames given to another core.
+    uint64_t handover_refused = 0;      // Quota used up: kBusy.
+    uint64_t commit_count = 0;
+    uint64_t journal_bytes = 0;
+    uint64_t device_written_bytes = 0;
+    uint64_t device_read_bytes = 0;
+    uint64_t segments_live = 0;         // Now.
+    uint64_t segments_ready = 0;        // Now.
+    uint64_t segments_recycled = 0;
+    uint64_t damaged_runs = 0;
+    uint64_t journal_failed = 0;        // Now, 0 or 1.
+    uint64_t disk_full = 0;             // Now, 0 or 1.
+    uint64_t clock_waits = 0;           // Now: retention waits for `eagre clock accept`.
+    uint64_t stall_ns_max = 0;          // Longest turn.
+    uint64_t errors[kErrcSlots] = {};   // By Errc: typed errors given to somebody.
+    Histogram ack_ns;                   // Frame complete in memory -> acknowledgement handed to the socket.
+    Histogram write_ns;
+    Histogram sync_ns;
+    Histogram turn_ns;                  // Turns that did something.
+};
+
+struct ShardStats {
+    uint64_t shard = 0;                 // 0: slot unused. Written last.
+    uint64_t stream = 0;
+    uint64_t records_in = 0;
+    uint64_t bytes_in = 0;
+    uint64_t batches_in = 0;
+    uint64_t appended_sequence = 0;     // Next to be given.
+    uint64_t durable_sequence = 0;      // Next durable one.
+    uint64_t trim_horizon = 0;
+    uint64_t records_out = 0;
+    uint64_t bytes_out = 0;
+    uint64_t last_arrival_ns = 0;
+    uint64_t open = 0;
+    char stream_name[128] = {};         // NUL-padded.
+};
+
+inline constexpr size_t stats_file_bytes(uint32_t core_count, uint32_t shard_capacity) {
+    return sizeof(StatsHeader) + core_count * (sizeof(CoreStats) + shard_capacity * sizeof(ShardStats));
+}
+inline CoreStats* core_stats(void* base, uint32_t core) {
+    return reinterpret_cast<CoreStats*>(static_cast<char*>(base) + sizeof(StatsHeader)) + core;
+}
+inline ShardStats* shard_stats(void* base, uint32_t core, uint32_t slot) {
+    const auto* header = static_cast<const StatsHeader*>(base);
+    auto* first = reinterpret_cast<ShardStats*>(core_stats(base, header->core_count));
+    return first + core * header->shard_capacity + slot;
+}
+
+}  // namespace eagre::shm
