@@ -46,7 +46,9 @@ struct RunHeader {
 static_assert(sizeof(RunHeader) == 64);
 inline constexpr uint32_t kRunMagic = 0x314E5552;  // "RUN1"
 
-/// A run as readers see it. Views are valid until the next call of any non-const function of the journal or the reader.
+/// A run as readers see it. A view from memory (ShardReader::from_memory) is valid until the next begin_run, finish_run or
+/// poll of the journal, so that several runs, of several readers too, can be gathered into one send. A view from the
+/// device is valid until its reader is advanced, moved or destroyed.
 struct RunView {
     RunHeader header;
     std::span<const std::byte> payload;
