@@ -8,6 +8,7 @@
 
 #include "wire/base/prng.h"
 #include "wire/frame/batch.h"
+#include "wire/schema/batch_generated.h"
 
 namespace eagre::frame {
 namespace {
@@ -123,6 +124,32 @@ TEST(Batch, TypedErrors) {
     EXPECT_EQ(BatchView::verify(payload, 2, 9).error().code, Errc::kRecordTooLarge);
     EXPECT_EQ(BatchView::verify(payload.first(8), 2).error().code, Errc::kBadLength);
     EXPECT_EQ(BatchView::verify(payload.first(payload.size() - 8), 2).error().code, Errc::kBadSchema);
+}
+
+TEST(Batch, RefusesAColumnThatIsNotAligned) {
+    BatchBuilder builder;
+    RecordView record;
+    record.partition_key = "k";
+    record.explicit_hash = HashKey{2, 3};
+    record.source_time_ns = 1;  // Reads as "one element" when the column is said to begin 4 bytes later.
+    ASSERT_TRUE(builder.add(record));
+    const auto built = builder.finish();
+    std::vector<uint64_t> words(built.size() / 8);
+    std::memcpy(words.data(), built.data(), built.size());
+    const auto payload = std::as_writable_bytes(std::span(words));
+    ASSERT_TRUE(BatchView::verify(payload, 1));
+
+    const auto* table = reinterpret_cast<const flatbuffers::Table*>(wire::GetBatch(payload.data()));
+    const auto field = table->GetOptionalFieldOffset(wire::Batch::VT_TIMES);
+    ASSERT_NE(field, 0);
+    std::byte* place = payload.data() + (reinterpret_cast<const std::byte*>(table) - payload.data()) + field;
+    uint32_t offset = 0;
+    std::memcpy(&offset, place, sizeof offset);
+    offset += 4;
+    std::memcpy(place, &offset, sizeof offset);
+    const auto view = BatchView::verify(payload, 1);
+    ASSERT_FALSE(view);
+    EXPECT_EQ(view.error().code, Errc::kBadSchema);
 }
 
 TEST(Routing, HashIsMd5AsBigEndianNumber) {
