@@ -1,0 +1,163 @@
+// fuzz_seeds DIRECTORY: writes the seeds of every fuzzer below it, one folder each. The corpus as a
+// program: it follows the schemas by itself, and shows what each fuzzer's input looks like.
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include <flatbuffers/flatbuffers.h>
+#include <sys/stat.h>
+
+#include "wire/frame/batch.h"
+#include "wire/frame/frame.h"
+#include "wire/schema/admin_generated.h"
+#include "wire/schema/control_generated.h"
+#include "wire/schema/request_generated.h"
+
+namespace {
+
+using namespace eagre;
+using Bytes = std::vector<std::byte>;
+
+void append(Bytes& target, const void* bytes, size_t count) {
+    const auto* first = static_cast<const std::byte*>(bytes);
+    target.insert(target.end(), first, first + count);
+}
+
+class Folder {
+  public:
+    Folder(const std::string& root, const char* name) : path_(root + "/" + name) {
+        ::mkdir(path_.c_str(), 0755);
+    }
+    void write(const Bytes& bytes) {
+        const std::string path = path_ + "/seed-" + std::to_string(count_++);
+        FILE* file = std::fopen(path.c_str(), "wb");
+        if (file == nullptr || std::fwrite(bytes.data(), 1, bytes.size(), file) != bytes.size() ||
+            std::fclose(file) != 0) {
+            std::perror(path.c_str());
+            std::exit(1);
+        }
+    }
+
+  private:
+    std::string path_;
+    int count_ = 0;
+};
+
+Bytes batch(uint32_t record_count, uint32_t data_bytes, bool with_columns) {
+    frame::BatchBuilder builder;
+    const Bytes data(data_bytes, std::byte{0x41});
+    for (uint32_t i = 0; i < record_count; ++i) {
+        const std::string key = "key-" + std::to_string(i);
+        frame::RecordView record;
+        record.partition_key = key;
+        record.data = data;
+        if (with_columns) {
+            record.explicit_hash = HashKey{i, ~uint64_t{i}};
+            record.source_time_ns = 1'700'000'000'000'000'000ULL + i;
+            record.source_sequence = i + 1;
+        }
+        if (!builder.add(record)) std::abort();
+    }
+    const auto payload = builder.finish();
+    return {payload.begin(), payload.end()};
+}
+
+void write_batches(const std::string& root) {
+    Folder batches(root, "batch_fuzz");
+    Folder frames(root, "frame_fuzz");
+    for (const uint32_t record_count : {1U, 2U, 17U}) {
+        for (const bool with_columns : {false, true}) {
+            const Bytes payload = batch(record_count, 24, with_columns);
+            const uint32_t limits[2] = {record_count, 1024};
+            Bytes seed;
+            append(seed, limits, sizeof limits);
+            append(seed, payload.data(), payload.size());
+            batches.write(seed);
+
+            frame::FrameHeader header;
+            header.kind = frame::FrameKind::kAppend;
+            header.shard = 1;
+            header.record_count = record_count;
+            frame::seal_frame(header, payload);
+            Bytes framed;
+            append(framed, &header, sizeof header);
+            append(framed, payload.data(), payload.size());
+            frames.write(framed);
+        }
+    }
+    for (uint8_t kind = 1; kind <= frame::kFrameKindMax; ++kind) {
+        frame::FrameHeader header;
+        header.kind = static_cast<frame::FrameKind>(kind);
+        frame::seal_header(header);
+        Bytes framed;
+        append(framed, &header, sizeof header);
+        frames.write(framed);
+    }
+}
+
+class Schemas {
+  public:
+    explicit Schemas(const std::string& root) : folder_(root, "schema_fuzz") {}
+
+    void write() {
+        flatbuffers::FlatBufferBuilder b;
+        add(b, 0, wire::CreateHelloDirect(b, "client", 0, "key"));
+        add(b, 1,
+            wire::CreateHelloReply(b, 1, 2, 0, 0, b.CreateVector(std::vector<uint16_t>{4568, 4569}),
+                                   5, 6));
+        add(b, 2, wire::CreateMetadataRequestDirect(b, "stream"));
+        add(b, 3, wire::CreateMetadataReply(b, streams(b)));
+        add(b, 4, wire::CreateCommand(b, 1, 2, wire::CommandOp::OpenStream, stream(b)));
+        add(b, 5, wire::CreateCommandReply(b, 1, 0, 0, streams(b), 1, 3, 1, false));
+        add(b, 6,
+            wire::CreateFactDirect(b, wire::FactKind::Opened, shard(b, 3), 1, "stream", 1, 1000,
+                                   1000, 1, 1, 1));
+        add(b, 7,
+            wire::CreateAdminRequestDirect(b, wire::AdminOp::CreateStream, "stream", 4, 1000,
+                                           1000));
+        add(b, 8, wire::CreateAdminReply(b, 0, 0, b.CreateString("done"), streams(b)));
+    }
+
+  private:
+    static flatbuffers::Offset<wire::ShardInfo> shard(flatbuffers::FlatBufferBuilder& b,
+                                                      uint64_t id) {
+        wire::ShardInfoBuilder builder(b);
+        builder.add_id(id);
+        builder.add_ending_hash_high(UINT64_MAX);
+        builder.add_open(true);
+        builder.add_next_sequence(1);
+        return builder.Finish();
+    }
+    static flatbuffers::Offset<wire::StreamInfo> stream(flatbuffers::FlatBufferBuilder& b) {
+        const std::vector<flatbuffers::Offset<wire::ShardInfo>> shards{shard(b, 1), shard(b, 2)};
+        return wire::CreateStreamInfoDirect(b, 1, "stream", 1, 1000, 1000, 1, &shards);
+    }
+    static flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<wire::StreamInfo>>> streams(
+        flatbuffers::FlatBufferBuilder& b) {
+        return b.CreateVector(
+            std::vector<flatbuffers::Offset<wire::StreamInfo>>{stream(b), stream(b)});
+    }
+    template <class Table>
+    void add(flatbuffers::FlatBufferBuilder& b, uint8_t which, flatbuffers::Offset<Table> root) {
+        b.Finish(root);
+        Bytes seed{std::byte{which}};
+        append(seed, b.GetBufferPointer(), b.GetSize());
+        folder_.write(seed);
+        b.Clear();
+    }
+    Folder folder_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 2) {
+        std::fprintf(stderr, "Usage: fuzz_seeds DIRECTORY\n");
+        return 2;
+    }
+    write_batches(argv[1]);
+    Schemas(argv[1]).write();
+    return 0;
+}
