@@ -1,0 +1,97 @@
+#pragma once
+// Serves DATA/control.sock: kCommand frames with an AdminRequest, answered by kCommandReply with an AdminReply (wire/schema/admin.fbs). A hello
+// is answered and not demanded: the socket's mode (0600) is the authentication.
+//
+// One thread; nothing waits: poll() each turn, take the requests, answer them in any order, whenever. A connection that misbehaves gets a kError
+// frame with the reason and is closed; the others don't notice. Everything a connection can take up has a bound.
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "control/frames/frame_pipe.h"
+#include "control/sockets/listener.h"
+#include "control/streams/facts.h"
+#include "wire/base/result.h"
+#include "wire/client/transport.h"
+#include "wire/schema/admin_generated.h"
+
+namespace eagre::admin {
+
+inline constexpr uint32_t kConnectionCountMax = 64;          // More are told kBusy and closed.
+inline constexpr uint32_t kRequestsPerConnectionMax = 16;    // Not yet answered. More are answered kBusy.
+inline constexpr uint64_t kFrameTimeoutNs = 10'000'000'000ULL;   // From a frame's first byte to its last.
+inline constexpr uint64_t kIdleTimeoutNs = 600'000'000'000ULL;   // Without a request.
+inline constexpr uint64_t kCloseTimeoutNs = 1'000'000'000ULL;    // For the last words of a connection that is being closed.
+
+/// Where an answer goes.
+struct Caller {
+    uint64_t connection = 0;
+    uint64_t correlation = 0;
+};
+
+struct Request {
+    Caller caller;
+    wire::AdminOp op = wire::AdminOp::None;
+    std::string name;
+    uint32_t shard_count = 0;
+    uint64_t retention_ms = 0;
+    uint64_t record_bytes_max = 0;
+};
+
+/// A stream as it is told to people: the shards may be left out, their number not.
+struct StreamAnswer {
+    streams::StreamFact stream;
+    uint32_t shard_count = 0;
+};
+
+struct Answer {
+    Error error;
+    std::string message;  // A sentence for people.
+    std::vector<StreamAnswer> streams;
+};
+
+class AdminServer {
+  public:
+    /// Both must outlive this, and belong together.
+    AdminServer(client::Transport& transport, sockets::Listener& listener) : transport_(transport), listener_(listener) {}
+
+    /// One turn: accepts, receives, sends, closes what is overdue.
+    void poll();
+    std::optional<Request> next_request();
+    /// An answer to a connection that has gone is dropped.
+    void answer(const Caller& caller, const Answer& answer);
+    size_t connection_count() const { return connections_.size(); }
+    /// False when everything answered has been handed over: the process may end without cutting a reply short.
+    bool sending() const;
+
+  private:
+    struct Connection {
+        std::unique_ptr<frames::FramePipe> pipe;
+        uint32_t unanswered_count = 0;
+        uint64_t last_request_ns = 0;
+        uint64_t frame_began_ns = 0;   // 0: no frame is half here.
+        uint64_t close_at_ns = 0;      // 0: it is not being closed.
+    };
+
+    void accept_all(uint64_t now_ns);
+    /// False: the connection is to be forgotten.
+    bool serve(uint64_t id, Connection& connection, uint64_t now_ns);
+    /// Errors: what the other side did wrong.
+    Status receive_all(uint64_t id, Connection& connection, uint64_t now_ns);
+    Status take_frame(uint64_t id, Connection& connection, const frames::Frame& frame);
+    void send_error(Connection& connection, Error error, uint64_t now_ns);
+    static void send_answer(Connection& connection, uint64_t correlation, const Answer& answer);
+
+    client::Transport& transport_;
+    sockets::Listener& listener_;
+    std::map<uint64_t, Connection> connections_;
+    uint64_t last_connection_ = 0;
+    std::deque<Request> requests_;
+};
+
+}  // namespace eagre::admin

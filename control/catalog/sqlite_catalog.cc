@@ -1,0 +1,281 @@
+#include "control/catalog/sqlite_catalog.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <cstring>
+
+#include "control/catalog/sqlite_handle.h"
+#include "control/catalog/sqlite_schema.h"
+#include "control/log/log.h"
+#include "wire/base/assert.h"
+
+namespace eagre::catalog {
+namespace {
+
+// Big-endian, so that SQLite's comparison of blobs is the order of hash keys.
+std::array<std::byte, 16> encode_hash(const HashKey& key) {
+    std::array<std::byte, 16> bytes{};
+    for (size_t i = 0; i < 8; ++i) {
+        bytes[i] = static_cast<std::byte>(key.high >> (56 - 8 * i));
+        bytes[8 + i] = static_cast<std::byte>(key.low >> (56 - 8 * i));
+    }
+    return bytes;
+}
+
+Result<HashKey> decode_hash(std::span<const std::byte> bytes) {
+    if (bytes.size() != 16) return Errc::kCorruptDirectory;
+    HashKey key;
+    for (size_t i = 0; i < 8; ++i) {
+        key.high = key.high << 8U | std::to_integer<uint64_t>(bytes[i]);
+        key.low = key.low << 8U | std::to_integer<uint64_t>(bytes[8 + i]);
+    }
+    return key;
+}
+
+class SqliteCatalog final : public Catalog {
+  public:
+    explicit SqliteCatalog(Database db) : db_(std::move(db)) {}
+
+    Result<std::vector<StreamRow>> streams() override;
+    Result<std::vector<ShardRow>> shards(StreamId stream) override;
+    Result<MetaRow> meta() override;
+    Result<bool> apply(const Change& change) override;
+    void watch(Watcher* watcher) override { watcher_ = watcher; }
+
+  private:
+    /// Inside a transaction. False: a revision is not the expected one. Fills in the new revisions.
+    Result<bool> apply_rows(Change& change);
+    Result<bool> revision_is(StreamId stream, uint64_t expected);
+    Status put_stream(const StreamRow& row);
+    Status put_shards(const std::vector<ShardRow>& rows);
+    Status put_meta(const MetaRow& row);
+    Status remove(const Change& change);
+
+    Database db_;
+    Watcher* watcher_ = nullptr;
+};
+
+Result<std::vector<StreamRow>> SqliteCatalog::streams() {
+    Statement query(db_.get(),
+                    "SELECT id, name, state, retention_ms, record_bytes_max, created_ns, map_version, revision FROM streams ORDER BY id");
+    std::vector<StreamRow> rows;
+    for (;;) {
+        const auto more = query.step();
+        if (!more) return more.error();
+        if (!*more) return rows;
+        StreamRow row;
+        row.id = StreamId(query.integer(0));
+        row.name = query.text(1);
+        const uint64_t state = query.integer(2);
+        if (state < 1 || state > 4 || row.id.value == 0) return Errc::kCorruptDirectory;
+        row.state = static_cast<StreamState>(state);
+        row.retention_ms = query.integer(3);
+        row.record_bytes_max = query.integer(4);
+        row.created_ns = query.integer(5);
+        row.map_version = query.integer(6);
+        row.revision = query.integer(7);
+        rows.push_back(std::move(row));
+    }
+}
+
+Result<std::vector<ShardRow>> SqliteCatalog::shards(StreamId stream) {
+    Statement query(db_.get(),
+                    "SELECT id, starting_hash, ending_hash, parent, adjacent_parent, journal, first_sequence, open "
+                    "FROM shards WHERE stream = ? ORDER BY id");
+    query.bind(stream.value);
+    std::vector<ShardRow> rows;
+    for (;;) {
+        const auto more = query.step();
+        if (!more) return more.error();
+        if (!*more) return rows;
+        const auto starting = decode_hash(query.blob(1));
+        const auto ending = decode_hash(query.blob(2));
+        if (!starting || !ending) return Errc::kCorruptDirectory;
+        ShardRow row;
+        row.id = ShardId(query.integer(0));
+        row.stream = stream;
+        row.range = {*starting, *ending};
+        row.parent = ShardId(query.integer(3));
+        row.adjacent_parent = ShardId(query.integer(4));
+        row.journal = JournalId(static_cast<uint32_t>(query.integer(5)));
+        row.first_sequence = SequenceNumber(query.integer(6));
+        row.open = query.integer(7) != 0;
+        rows.push_back(row);
+    }
+}
+
+Result<MetaRow> SqliteCatalog::meta() {
+    Statement query(db_.get(), "SELECT epoch, stream_id_max, shard_id_max, box_id_high, box_id_low, revision FROM meta WHERE one = 1");
+    const auto found = query.step();
+    if (!found) return found.error();
+    MetaRow row;
+    if (!*found) return row;
+    row.epoch = Epoch(query.integer(0));
+    row.stream_id_max = StreamId(query.integer(1));
+    row.shard_id_max = ShardId(query.integer(2));
+    row.box_id_high = query.integer(3);
+    row.box_id_low = query.integer(4);
+    row.revision = query.integer(5);
+    return row;
+}
+
+Result<bool> SqliteCatalog::apply(const Change& change) {
+    if (const auto begun = execute(db_.get(), "BEGIN IMMEDIATE"); !begun) return begun.error();
+    Change applied = change;
+    auto done = apply_rows(applied);
+    if (done && *done) {
+        if (const auto committed = execute(db_.get(), "COMMIT"); !committed) done = committed.error();
+    }
+    if (!done || !*done) {
+        // Some errors (a full disk) have rolled back already; then this is refused, which changes nothing.
+        [[maybe_unused]] const auto rolled_back = execute(db_.get(), "ROLLBACK");
+        return done;
+    }
+    if (watcher_ != nullptr) watcher_->on_change(applied);
+    return true;
+}
+
+Result<bool> SqliteCatalog::apply_rows(Change& change) {
+    for (const StreamVersion& version : change.delete_streams) {
+        const auto expected = revision_is(version.id, version.revision);
+        if (!expected || !*expected) return expected;
+    }
+    for (const StreamRow& row : change.put_streams) {
+        const auto expected = revision_is(row.id, row.revision);
+        if (!expected || !*expected) return expected;
+    }
+    if (change.put_meta) {
+        const auto stored = meta();
+        if (!stored) return stored.error();
+        if (stored->revision != change.put_meta->revision) return false;
+        // Ids and epochs would be used twice.
+        EAGRE_ASSERT_GE(change.put_meta->stream_id_max.value, stored->stream_id_max.value);
+        EAGRE_ASSERT_GE(change.put_meta->shard_id_max.value, stored->shard_id_max.value);
+        EAGRE_ASSERT_GE(change.put_meta->epoch.value, stored->epoch.value);
+    }
+    Statement next(db_.get(), "UPDATE revision SET value = value + 1 RETURNING value");
+    const auto stepped = next.step();
+    if (!stepped) return stepped.error();
+    if (!*stepped) return Errc::kCorruptDirectory;
+    const uint64_t revision = next.integer(0);
+    if (const auto finished = next.run(); !finished) return finished.error();
+
+    if (const auto removed = remove(change); !removed) return removed.error();
+    for (StreamRow& row : change.put_streams) {
+        row.revision = revision;
+        if (const auto put = put_stream(row); !put) return put.error();
+    }
+    if (const auto put = put_shards(change.put_shards); !put) return put.error();
+    if (change.put_meta) {
+        change.put_meta->revision = revision;
+        if (const auto put = put_meta(*change.put_meta); !put) return put.error();
+    }
+    return true;
+}
+
+Result<bool> SqliteCatalog::revision_is(StreamId stream, uint64_t expected) {
+    Statement query(db_.get(), "SELECT revision FROM streams WHERE id = ?");
+    const auto found = query.bind(stream.value).step();
+    if (!found) return found.error();
+    return (*found ? query.integer(0) : 0) == expected;
+}
+
+Status SqliteCatalog::remove(const Change& change) {
+    Statement drop_stream(db_.get(), "DELETE FROM streams WHERE id = ?");
+    for (const StreamVersion& version : change.delete_streams) {
+        if (const auto run = drop_stream.bind(version.id.value).run(); !run) return run;
+        drop_stream.reset();
+    }
+    Statement drop_shard(db_.get(), "DELETE FROM shards WHERE id = ?");
+    for (const ShardId shard : change.delete_shards) {
+        if (const auto run = drop_shard.bind(shard.value).run(); !run) return run;
+        drop_shard.reset();
+    }
+    return {};
+}
+
+Status SqliteCatalog::put_stream(const StreamRow& row) {
+    Statement taken(db_.get(), "SELECT 1 FROM streams WHERE name = ? AND id <> ?");
+    const auto found = taken.bind(row.name).bind(row.id.value).step();
+    if (!found) return found.error();
+    if (*found) return Errc::kStreamExists;
+    Statement put(db_.get(),
+                  "INSERT INTO streams (id, name, state, retention_ms, record_bytes_max, created_ns, map_version, revision) "
+                  "VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET name=excluded.name, state=excluded.state, "
+                  "retention_ms=excluded.retention_ms, record_bytes_max=excluded.record_bytes_max, created_ns=excluded.created_ns, "
+                  "map_version=excluded.map_version, revision=excluded.revision");
+    put.bind(row.id.value).bind(row.name).bind(static_cast<uint64_t>(row.state)).bind(row.retention_ms);
+    return put.bind(row.record_bytes_max).bind(row.created_ns).bind(row.map_version).bind(row.revision).run();
+}
+
+Status SqliteCatalog::put_shards(const std::vector<ShardRow>& rows) {
+    Statement put(db_.get(),
+                  "INSERT INTO shards (id, stream, starting_hash, ending_hash, parent, adjacent_parent, journal, first_sequence, open) "
+                  "VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET stream=excluded.stream, "
+                  "starting_hash=excluded.starting_hash, ending_hash=excluded.ending_hash, parent=excluded.parent, "
+                  "adjacent_parent=excluded.adjacent_parent, journal=excluded.journal, first_sequence=excluded.first_sequence, "
+                  "open=excluded.open");
+    for (const ShardRow& row : rows) {
+        put.bind(row.id.value).bind(row.stream.value);
+        put.bind_blob(encode_hash(row.range.starting)).bind_blob(encode_hash(row.range.ending));
+        put.bind(row.parent.value).bind(row.adjacent_parent.value).bind(uint64_t{row.journal.value});
+        if (const auto run = put.bind(row.first_sequence.value).bind(uint64_t{row.open}).run(); !run) return run;
+        put.reset();
+    }
+    return {};
+}
+
+Status SqliteCatalog::put_meta(const MetaRow& row) {
+    Statement put(db_.get(),
+                  "INSERT OR REPLACE INTO meta (one, epoch, stream_id_max, shard_id_max, box_id_high, box_id_low, revision) "
+                  "VALUES (1,?,?,?,?,?,?)");
+    put.bind(row.epoch.value).bind(row.stream_id_max.value).bind(row.shard_id_max.value);
+    return put.bind(row.box_id_high).bind(row.box_id_low).bind(row.revision).run();
+}
+
+/// Opens, checks and migrates. kCorruptDirectory also for a sound SQLite file that is not a catalogue of ours.
+Result<std::unique_ptr<SqliteCatalog>> open_checked(const std::string& path) {
+    sqlite3* raw = nullptr;
+    const int code = sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+    Database db(raw);
+    if (code != SQLITE_OK) return error_from(raw, code);
+    if (const auto prepared = prepare_schema(db.get()); !prepared) return prepared.error();
+    auto catalog = std::make_unique<SqliteCatalog>(std::move(db));
+    // Reads every row once: a file whose pages are sound may still hold values that make no sense.
+    const auto streams = catalog->streams();
+    if (!streams) return streams.error();
+    for (const StreamRow& stream : *streams) {
+        if (const auto shards = catalog->shards(stream.id); !shards) return shards.error();
+    }
+    if (const auto meta = catalog->meta(); !meta) return meta.error();
+    return catalog;
+}
+
+Status move_aside(const std::string& path, const std::string& target) {
+    // The write-ahead log goes with its file: played into a new one it would be damage.
+    for (const char* suffix : {"", "-wal", "-shm"}) {
+        const std::string source = path + suffix;
+        if (access(source.c_str(), F_OK) != 0) continue;
+        if (std::rename(source.c_str(), (target + suffix).c_str()) != 0) return os_error(Errc::kIo, errno);
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Catalog>> open_sqlite_catalog(const std::string& path, uint64_t moved_aside_suffix) {
+    auto opened = open_checked(path);
+    if (!opened && opened.error().code == Errc::kCorruptDirectory) {
+        const std::string target = fmt::format("{}.corrupt-{}", path, moved_aside_suffix);
+        if (const auto moved = move_aside(path, target); !moved) return moved.error();
+        log::error("catalog", "not a sound catalogue, moved aside; a new one will be filled from the journals path={} moved_to={}", path,
+                   target);
+        opened = open_checked(path);
+    }
+    if (!opened) return opened.error();
+    return std::unique_ptr<Catalog>(std::move(*opened));
+}
+
+}  // namespace eagre::catalog

@@ -1,0 +1,79 @@
+#include "control/catalog/sqlite_schema.h"
+
+#include <array>
+#include <string>
+
+#include "control/catalog/sqlite_catalog.h"
+#include "control/catalog/sqlite_handle.h"
+
+namespace eagre::catalog {
+namespace {
+
+// One step per schema version: kSteps[v] makes version v + 1 of version v. Steps are never edited once released.
+constexpr std::array<const char*, kSchemaVersion> kSteps = {
+    // `revision` is one row that grows with every change. Hash keys are 16 big-endian bytes. Unsigned 64-bit values are kept as
+    // the signed number with the same bits.
+    "CREATE TABLE revision (value INTEGER NOT NULL);"
+    "INSERT INTO revision VALUES (0);"
+    "CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, stream_id_max INTEGER NOT NULL,"
+    " shard_id_max INTEGER NOT NULL, box_id_high INTEGER NOT NULL, box_id_low INTEGER NOT NULL, revision INTEGER NOT NULL);"
+    "CREATE TABLE streams (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, state INTEGER NOT NULL, retention_ms INTEGER NOT NULL,"
+    " record_bytes_max INTEGER NOT NULL, created_ns INTEGER NOT NULL, map_version INTEGER NOT NULL, revision INTEGER NOT NULL);"
+    "CREATE TABLE shards (id INTEGER PRIMARY KEY, stream INTEGER NOT NULL REFERENCES streams (id) ON DELETE CASCADE,"
+    " starting_hash BLOB NOT NULL, ending_hash BLOB NOT NULL, parent INTEGER NOT NULL, adjacent_parent INTEGER NOT NULL,"
+    " journal INTEGER NOT NULL, first_sequence INTEGER NOT NULL, open INTEGER NOT NULL);"
+    "CREATE INDEX shards_by_stream ON shards (stream, id);",
+};
+
+Result<uint64_t> query_integer(sqlite3* db, const char* sql) {
+    Statement query(db, sql);
+    const auto found = query.step();
+    if (!found) return found.error();
+    return *found ? query.integer(0) : 0;
+}
+
+Status check_sound(sqlite3* db) {
+    Statement query(db, "PRAGMA quick_check(1)");
+    const auto found = query.step();
+    if (!found) return found.error();
+    if (!*found || query.text(0) != "ok") return Errc::kCorruptDirectory;
+    return {};
+}
+
+Status migrate(sqlite3* db, uint64_t version) {
+    for (uint64_t v = version; v < kSteps.size(); ++v) {
+        if (const auto step = execute(db, kSteps[v]); !step) return step;
+    }
+    const std::string stamp = "PRAGMA user_version=" + std::to_string(kSchemaVersion) +
+                              ";PRAGMA application_id=" + std::to_string(kApplicationId) + ";";
+    return execute(db, stamp.c_str());
+}
+
+}  // namespace
+
+Status prepare_schema(sqlite3* db) {
+    // Read-only questions first: a file of a newer Eagre must not be touched.
+    const auto version = query_integer(db, "PRAGMA user_version");
+    if (!version) return version.error();
+    const auto application = query_integer(db, "PRAGMA application_id");
+    if (!application) return application.error();
+    const auto tables = query_integer(db, "SELECT count(*) FROM sqlite_schema");
+    if (!tables) return tables.error();
+    const bool fresh = *version == 0 && *application == 0 && *tables == 0;
+    if (!fresh && *application != uint64_t{kApplicationId}) return Errc::kCorruptDirectory;
+    if (*version > uint64_t{kSchemaVersion}) return error_of(Errc::kNewerFormat, *version);
+    if (!fresh && *version == 0) return Errc::kCorruptDirectory;
+    if (const auto sound = check_sound(db); !sound) return sound;
+
+    // Durable when COMMIT returns: an epoch or an id that a power cut takes back would be used twice.
+    if (const auto set = execute(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=2000;");
+        !set) {
+        return set;
+    }
+    if (*version == uint64_t{kSchemaVersion}) return {};
+    if (const auto begun = execute(db, "BEGIN IMMEDIATE"); !begun) return begun;
+    if (const auto migrated = migrate(db, *version); !migrated) return migrated;
+    return execute(db, "COMMIT");
+}
+
+}  // namespace eagre::catalog

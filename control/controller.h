@@ -1,0 +1,145 @@
+#pragma once
+// eagre-control without its main: intentions in the catalogue, facts in the dataplane, administrators on a socket, and the loop that makes
+// them agree. One thread; poll() is the whole of it, and never waits longer than asked. Clock, bytes and randomness come through Transport, so
+// that a simulator can run it beside the dataplane in one thread.
+//
+// Invariants: an intention is durable in the catalogue before a command says it; a reply of kOk is given only when the journals have it;
+// a create that was answered with an error is undone; commands carry an epoch that was durable before its first use; reconciliation happens only
+// when no command is under way.
+
+#include <cstdint>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "control/admin/admin_server.h"
+#include "control/catalog/catalog.h"
+#include "control/channel/channel.h"
+#include "control/sockets/listener.h"
+#include "control/streams/facts.h"
+#include "control/streams/stream_table.h"
+#include "wire/base/result.h"
+#include "wire/client/transport.h"
+
+namespace eagre::control {
+
+/// Requests waited for at once, those of connections that have gone meanwhile included. More are answered kBusy.
+inline constexpr size_t kPendingCountMax = 2048;
+
+struct ControllerOptions {
+    channel::ChannelOptions channel;
+    uint64_t change_wait_ns = 5'000'000'000ULL;    // A request that changes something is answered by then, if only with kUnavailable.
+    uint64_t describe_wait_ns = 1'000'000'000ULL;  // For live facts; then the catalogue alone answers.
+    uint64_t first_contact_ns = 2'000'000'000ULL;  // After start, reads wait so long for the first reconciliation.
+    uint64_t retry_ns_min = 20'000'000ULL;         // Between attempts at one stream, doubling ...
+    uint64_t retry_ns_max = 1'000'000'000ULL;      // ... to here.
+};
+
+class Controller {
+  public:
+    /// All three must outlive the controller. Errors: those of reading the catalogue.
+    static Result<std::unique_ptr<Controller>> open(catalog::Catalog& catalog, client::Transport& transport, sockets::Listener& listener,
+                                                    ControllerOptions options);
+    ~Controller();
+
+    /// One turn; waits at most `timeout_ns` for something to happen.
+    void poll(uint64_t timeout_ns);
+
+    /// True between a reconciliation and the loss of the dataplane.
+    bool ready() const { return stage_ == Stage::kReady; }
+    /// Set when this process must end: kStaleEpoch (superseded; detail = the other's epoch). Nothing is sent any more.
+    const std::optional<Error>& fatal() const { return fatal_; }
+    const streams::StreamTable& table() const { return table_; }
+    /// Answers whoever still waits with kShuttingDown. Poll on until sending() is false, for a bounded time.
+    void shut_down();
+    /// True while a reply is half sent.
+    bool sending() const { return admin_.sending(); }
+
+  private:
+    Controller(catalog::Catalog& catalog, client::Transport& transport, sockets::Listener& listener, ControllerOptions options);
+
+    enum class Stage : uint8_t { kDown, kTakingEpoch, kListing, kReady };
+
+    // -- The session with the dataplane (controller_session.cc).
+    void take_event(const channel::Event& event);
+    void take_up(const channel::Event& event);
+    void take_down();
+    void take_epoch_reply(const channel::Event& event);
+    void take_facts(const channel::Event& event);
+    void take_epoch(Epoch epoch);
+    void reconcile_with(const streams::Facts& facts);
+    void stop_for(Error error);
+
+    // -- Driving streams from intention to fact (controller_drive.cc).
+    struct Drive {
+        uint64_t command_id = 0;   // 0: none under way.
+        uint64_t revision = 0;     // Of the intention that it says.
+        uint64_t retry_at_ns = 0;
+        uint64_t back_off_ns = 0;
+        Error last_error;
+    };
+    void drive_all();
+    void drive(const streams::Stream& stream, Drive& drive);
+    void take_drive_reply(StreamId stream, const channel::Event& event);
+    void refuse(const streams::Stream& stream, Error error);
+    /// Applies and logs. False: it is not durable, and will be planned again.
+    bool apply(const catalog::Change& change);
+
+    // -- Administrators (controller_admin.cc).
+    struct Pending {
+        enum class Wait : uint8_t { kReady, kOutcome, kFacts, kCommand };
+        admin::Request request;
+        Wait wait = Wait::kReady;
+        uint64_t deadline_ns = 0;
+        StreamId stream;           // kOutcome, kFacts.
+        uint64_t command_id = 0;   // kCommand.
+        uint64_t facts_number = 0;  // kFacts: listing that is new enough.
+        Error last_error;
+    };
+    void take_request(admin::Request request);
+    /// One look at a pending request. True: answered.
+    bool advance(Pending& pending);
+    bool advance_read(Pending& pending);
+    bool start_change(Pending& pending);
+    bool start_create(Pending& pending);
+    bool start_accept_clock(Pending& pending);
+    bool advance_outcome(Pending& pending);
+    bool advance_create(Pending& pending, const streams::Stream* stream);
+    bool overdue(const Pending& pending) const;
+    bool finish(const Pending& pending, Error error);
+    bool finish_with(const Pending& pending, const streams::Stream& stream);
+    bool finish_list(const Pending& pending);
+    admin::StreamAnswer describe(const streams::Stream& stream) const;
+    void wait_for_facts(Pending& pending, StreamId stream);
+    void request_facts();
+
+    uint64_t next_deadline_ns() const;
+
+    catalog::Catalog& catalog_;
+    client::Transport& transport_;
+    ControllerOptions options_;
+    streams::StreamTable table_;
+    channel::Channel channel_;
+    admin::AdminServer admin_;
+    uint64_t started_ns_;
+    bool was_ready_ = false;
+    std::optional<Error> fatal_;
+
+    Stage stage_ = Stage::kDown;
+    uint64_t stage_command_ = 0;
+    bool epoch_taken_ = false;    // By this process, at least once.
+    bool epoch_adopted_ = false;  // The catalogue's epoch was too old once, and has been raised.
+    streams::Facts facts_;        // As last listed; empty while the dataplane is down.
+    uint64_t facts_command_ = 0;  // ListFacts under way for describes; 0: none.
+    uint64_t facts_number_ = 0;   // How often facts_ has been listed.
+    uint64_t box_id_high_ = 0;
+    uint64_t box_id_low_ = 0;
+
+    std::map<StreamId, Drive> drives_;
+    std::map<StreamId, Error> refused_;  // Why a stream was given up, for whoever waits for it.
+    std::list<Pending> pendings_;
+};
+
+}  // namespace eagre::control

@@ -1,0 +1,288 @@
+// What administrators ask: every request becomes a Pending, looked at each turn until it is answered or its time is up.
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "control/controller.h"
+#include "control/log/log.h"
+#include "control/streams/streams.h"
+
+namespace eagre::control {
+namespace {
+
+using catalog::StreamState;
+using wire::AdminOp;
+
+bool is_read(AdminOp op) { return op == AdminOp::ListStreams || op == AdminOp::DescribeStream; }
+
+streams::CreateRequest create_request(const admin::Request& request) {
+    return {request.name, request.shard_count, request.retention_ms, request.record_bytes_max};
+}
+
+/// One sentence for people: what was asked, what became of it, what to do.
+std::string explain(const admin::Request& request, Error error) {
+    const std::string subject = request.name.empty() ? std::string() : fmt::format(" '{}'", request.name);
+    std::string text = fmt::format("{}{}: {}", wire::EnumNameAdminOp(request.op), subject, errc_advice(error.code));
+    if (request.op == AdminOp::CreateStream) {
+        if (error.code == Errc::kBadArgument && !streams::valid_name(request.name)) {
+            text = fmt::format("CreateStream: a stream's name has 1 to {} characters of a-z, A-Z, 0-9, '_', '.', '-'.", kStreamNameBytesMax);
+        } else if (error.code == Errc::kBadArgument && request.shard_count == 0) {
+            text = fmt::format("CreateStream{}: a stream has at least 1 shard.", subject);
+        } else if (error.code == Errc::kBadArgument && error.detail != 0) {
+            text = fmt::format("CreateStream{}: a value is over its limit of {}.", subject, error.detail);
+        } else if (error.code == Errc::kLimitExceeded) {
+            text = fmt::format("CreateStream{}: that would be more than the limit of {}; delete what is not needed.", subject, error.detail);
+        }
+        if (error.code == Errc::kUnavailable || error.code == Errc::kTimeout) {
+            text += " Nothing was created.";
+        }
+    }
+    const bool kept = request.op == AdminOp::DeleteStream || request.op == AdminOp::SetRetention;
+    if (kept && error.code == Errc::kTimeout) text += " It is written down and will be done when the dataplane can.";
+    return text;
+}
+
+}  // namespace
+
+void Controller::take_request(admin::Request request) {
+    log::debug("admin", "request op={} name={}", wire::EnumNameAdminOp(request.op), request.name);
+    Pending pending;
+    pending.deadline_ns = transport_.monotonic_ns() + (is_read(request.op) ? options_.describe_wait_ns : options_.change_wait_ns);
+    if (is_read(request.op) && !was_ready_) {
+        pending.deadline_ns = std::max(pending.deadline_ns, started_ns_ + options_.first_contact_ns);
+    }
+    pending.request = std::move(request);
+    if (pendings_.size() >= kPendingCountMax) {
+        finish(pending, error_of(Errc::kBusy, kPendingCountMax));
+        return;
+    }
+    pendings_.push_back(std::move(pending));
+}
+
+void Controller::shut_down() {
+    for (const Pending& pending : pendings_) finish(pending, error_of(Errc::kShuttingDown));
+    pendings_.clear();
+}
+
+bool Controller::overdue(const Pending& pending) const { return transport_.monotonic_ns() >= pending.deadline_ns; }
+
+bool Controller::advance(Pending& pending) {
+    switch (pending.request.op) {
+        case AdminOp::ListStreams:
+        case AdminOp::DescribeStream:
+            return advance_read(pending);
+        case AdminOp::CreateStream:
+        case AdminOp::DeleteStream:
+        case AdminOp::SetRetention:
+        case AdminOp::AcceptClock:
+            break;
+        default:
+            return finish(pending, error_of(Errc::kBadArgument));
+    }
+    switch (pending.wait) {
+        case Pending::Wait::kReady:
+            if (ready()) return start_change(pending);
+            return overdue(pending) && finish(pending, error_of(Errc::kUnavailable));
+        case Pending::Wait::kOutcome:
+            return advance_outcome(pending);
+        case Pending::Wait::kFacts:
+            return advance_read(pending);
+        case Pending::Wait::kCommand:
+            if (pending.command_id == 0) return finish(pending, pending.last_error);
+            return overdue(pending) && finish(pending, error_of(Errc::kTimeout));
+    }
+    return finish(pending, error_of(Errc::kBadArgument));
+}
+
+// ------------------------------------------------------------------------------------------------------------- reading
+
+bool Controller::advance_read(Pending& pending) {
+    if (pending.wait == Pending::Wait::kReady) {
+        // Only before the first reconciliation is the catalogue alone worth less than a wait.
+        if (!ready() && !was_ready_ && !overdue(pending)) return false;
+        if (pending.request.op == AdminOp::ListStreams) return finish_list(pending);
+        const streams::Stream* stream = table_.find(pending.request.name);
+        if (stream == nullptr || stream->row.state == StreamState::kDeleting || stream->row.state == StreamState::kCreating) {
+            return finish(pending, error_of(Errc::kUnknownStream));
+        }
+        wait_for_facts(pending, stream->row.id);
+    }
+    const streams::Stream* stream = table_.find(pending.stream);
+    if (stream == nullptr) return finish(pending, error_of(Errc::kUnknownStream));
+    if (facts_number_ >= pending.facts_number || !ready() || overdue(pending)) return finish_with(pending, *stream);
+    request_facts();
+    return false;
+}
+
+void Controller::wait_for_facts(Pending& pending, StreamId stream) {
+    pending.wait = Pending::Wait::kFacts;
+    pending.stream = stream;
+    // A listing that is under way may have been made before what has just been done.
+    pending.facts_number = facts_number_ + (facts_command_ != 0 ? 2 : 1);
+}
+
+void Controller::request_facts() {
+    if (facts_command_ != 0 || !channel_.has_room()) return;
+    const auto sent = channel_.send({wire::CommandOp::ListFacts, table_.meta().epoch, nullptr, nullptr});
+    if (sent) facts_command_ = *sent;
+}
+
+admin::StreamAnswer Controller::describe(const streams::Stream& stream) const {
+    const streams::StreamFact* fact = nullptr;
+    for (const streams::StreamFact& candidate : facts_.streams) {
+        if (candidate.id == stream.row.id) fact = &candidate;
+    }
+    std::map<ShardId, const streams::ShardFact*> live;
+    if (fact != nullptr) {
+        for (const streams::ShardFact& shard : fact->shards) live[shard.id] = &shard;
+    }
+    admin::StreamAnswer answer;
+    answer.shard_count = static_cast<uint32_t>(stream.shards.size());
+    streams::StreamFact& told = answer.stream;
+    told.id = stream.row.id;
+    told.name = stream.row.name;
+    told.map_version = std::max(stream.row.map_version, fact == nullptr ? 0 : fact->map_version);
+    told.retention_ms = stream.row.retention_ms;
+    told.record_bytes_max = stream.row.record_bytes_max;
+    told.created_ns = stream.row.created_ns;
+    for (const catalog::ShardRow& row : stream.shards) {
+        const auto found = live.find(row.id);
+        if (found != live.end()) {
+            told.shards.push_back(*found->second);
+            continue;
+        }
+        streams::ShardFact shard;
+        shard.id = row.id;
+        shard.range = row.range;
+        shard.parent = row.parent;
+        shard.adjacent_parent = row.adjacent_parent;
+        shard.journal = row.journal;
+        shard.first_sequence = row.first_sequence;
+        shard.open = row.open;
+        shard.available = false;
+        told.shards.push_back(shard);
+    }
+    return answer;
+}
+
+bool Controller::finish_list(const Pending& pending) {
+    admin::Answer answer;
+    for (const auto& [id, stream] : table_.streams()) {
+        if (stream.row.state == StreamState::kCreating || stream.row.state == StreamState::kDeleting) continue;
+        admin::StreamAnswer told;
+        told.stream.id = id;
+        told.stream.name = stream.row.name;
+        told.stream.map_version = stream.row.map_version;
+        told.stream.retention_ms = stream.row.retention_ms;
+        told.stream.record_bytes_max = stream.row.record_bytes_max;
+        told.stream.created_ns = stream.row.created_ns;
+        told.shard_count = static_cast<uint32_t>(stream.shards.size());
+        answer.streams.push_back(std::move(told));
+    }
+    if (!ready()) answer.message = "From the catalogue: the dataplane does not answer.";
+    admin_.answer(pending.request.caller, answer);
+    return true;
+}
+
+bool Controller::finish_with(const Pending& pending, const streams::Stream& stream) {
+    admin::Answer answer;
+    answer.streams.push_back(describe(stream));
+    if (!ready()) answer.message = "From the catalogue: the dataplane does not answer.";
+    admin_.answer(pending.request.caller, answer);
+    return true;
+}
+
+bool Controller::finish(const Pending& pending, Error error) {
+    admin::Answer answer;
+    answer.error = error;
+    if (error.code != Errc::kOk) {
+        answer.message = explain(pending.request, error);
+        log::info("admin", "request refused op={} name={} reason={} detail={}", wire::EnumNameAdminOp(pending.request.op),
+                  pending.request.name, errc_name(error.code), error.detail);
+    }
+    admin_.answer(pending.request.caller, answer);
+    return true;
+}
+
+// ------------------------------------------------------------------------------------------------------------ changing
+
+bool Controller::start_change(Pending& pending) {
+    const admin::Request& request = pending.request;
+    if (request.op == AdminOp::AcceptClock) return start_accept_clock(pending);
+    if (request.op == AdminOp::CreateStream) return start_create(pending);
+    const auto change = request.op == AdminOp::DeleteStream ? streams::plan_delete(table_, request.name)
+                                                            : streams::plan_set_retention(table_, request.name, request.retention_ms);
+    if (!change) return finish(pending, change.error());
+    pending.stream = table_.find(request.name)->row.id;
+    const auto applied = catalog_.apply(*change);
+    if (!applied) return finish(pending, applied.error());
+    if (!*applied) return finish(pending, error_of(Errc::kBusy));
+    // The intention is new: an earlier failure at this stream says nothing about it.
+    refused_.erase(pending.stream);
+    pending.wait = Pending::Wait::kOutcome;
+    return advance_outcome(pending);
+}
+
+bool Controller::start_create(Pending& pending) {
+    const streams::CreateRequest request = create_request(pending.request);
+    const streams::Stream* same = table_.find(request.name);
+    if (same != nullptr && same->row.state == StreamState::kDeleting) {
+        // The name is free in a moment, as a rule.
+        return overdue(pending) && finish(pending, error_of(Errc::kBusy));
+    }
+    if (same == nullptr || !streams::is_repeat_of(*same, request)) {
+        const auto change = streams::plan_create(table_, facts_, request, transport_.wall_ns());
+        if (!change) return finish(pending, change.error());
+        const auto applied = catalog_.apply(*change);
+        if (!applied) return finish(pending, applied.error());
+        if (!*applied) return finish(pending, error_of(Errc::kBusy));
+        same = table_.find(request.name);
+    }
+    pending.stream = same->row.id;
+    pending.wait = Pending::Wait::kOutcome;
+    return false;
+}
+
+bool Controller::start_accept_clock(Pending& pending) {
+    const auto sent = channel_.send({wire::CommandOp::AcceptClock, table_.meta().epoch, nullptr, nullptr});
+    if (!sent) return finish(pending, sent.error());
+    pending.command_id = *sent;
+    pending.wait = Pending::Wait::kCommand;
+    return false;
+}
+
+bool Controller::advance_outcome(Pending& pending) {
+    const streams::Stream* stream = table_.find(pending.stream);
+    if (pending.request.op == AdminOp::CreateStream) return advance_create(pending, stream);
+    if (pending.request.op == AdminOp::DeleteStream) {
+        if (stream == nullptr) return finish(pending, Error{});
+    } else {
+        if (stream == nullptr || stream->row.state == StreamState::kDeleting) return finish(pending, error_of(Errc::kUnknownStream));
+        const auto refused = refused_.find(pending.stream);
+        if (refused != refused_.end()) return finish(pending, refused->second);
+        if (stream->row.state == StreamState::kActive) return finish(pending, Error{});
+    }
+    return overdue(pending) && finish(pending, error_of(Errc::kTimeout));
+}
+
+bool Controller::advance_create(Pending& pending, const streams::Stream* stream) {
+    if (stream == nullptr || stream->row.state == StreamState::kDeleting) {
+        const auto refused = refused_.find(pending.stream);
+        return finish(pending, refused == refused_.end() ? error_of(Errc::kUnavailable) : refused->second);
+    }
+    if (stream->row.state != StreamState::kCreating) {
+        wait_for_facts(pending, stream->row.id);
+        // What was created is told in full, if the dataplane is quick about it.
+        pending.deadline_ns = std::max(pending.deadline_ns, transport_.monotonic_ns() + options_.describe_wait_ns);
+        return advance_read(pending);
+    }
+    if (!overdue(pending)) return false;
+    // Answered with an error, so it must not come to be later.
+    const auto drive = drives_.find(pending.stream);
+    Error why = drive == drives_.end() || drive->second.last_error.code == Errc::kOk ? error_of(Errc::kUnavailable) : drive->second.last_error;
+    refused_[pending.stream] = why;
+    if (!apply(streams::plan_undo(*stream))) why = error_of(Errc::kOutcomeUnknown);
+    return finish(pending, why);
+}
+
+}  // namespace eagre::control

@@ -1,0 +1,233 @@
+#include "control/streams/reconcile.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "control/streams/hash_ranges.h"
+#include "control/streams/placement.h"
+#include "wire/base/limits.h"
+
+namespace eagre::streams {
+namespace {
+
+using catalog::ShardRow;
+using catalog::StreamRow;
+using catalog::StreamState;
+
+ShardRow row_from(const StreamFact& stream, const ShardFact& fact) {
+    ShardRow row;
+    row.id = fact.id;
+    row.stream = stream.id;
+    row.range = fact.range;
+    row.parent = fact.parent;
+    row.adjacent_parent = fact.adjacent_parent;
+    row.journal = fact.journal;
+    row.first_sequence = fact.first_sequence;
+    row.open = fact.open;
+    return row;
+}
+
+class Reconciler {
+  public:
+    Reconciler(const StreamTable& table, const Facts& facts) : table_(table), facts_(facts), meta_(table.meta()), placement_(table, facts) {
+        for (const StreamFact& fact : facts.streams) facts_by_id_[fact.id] = &fact;
+    }
+
+    Reconciliation run() {
+        raise_maxima();
+        // Known streams first: what they give up (names above all) is then free for the ones that are found.
+        for (const auto& [id, stream] : table_.streams()) reconcile_known(stream);
+        for (const StreamFact& fact : facts_.streams) {
+            if (table_.find(fact.id) == nullptr) add_unknown(fact);
+        }
+        if (meta_.stream_id_max != table_.meta().stream_id_max || meta_.shard_id_max != table_.meta().shard_id_max) {
+            result_.change.put_meta = meta_;
+        }
+        return std::move(result_);
+    }
+
+  private:
+    template <class... Args>
+    void note(fmt::format_string<Args...> text, Args&&... args) {
+        result_.notes.push_back(fmt::format(text, std::forward<Args>(args)...));
+    }
+
+    void raise_maxima() {
+        meta_.stream_id_max = std::max(meta_.stream_id_max, facts_.stream_id_max);
+        meta_.shard_id_max = std::max(meta_.shard_id_max, facts_.shard_id_max);
+        for (const StreamFact& stream : facts_.streams) {
+            meta_.stream_id_max = std::max(meta_.stream_id_max, stream.id);
+            for (const ShardFact& shard : stream.shards) meta_.shard_id_max = std::max(meta_.shard_id_max, shard.id);
+        }
+    }
+
+    void reconcile_known(const Stream& stream) {
+        const auto found = facts_by_id_.find(stream.row.id);
+        const StreamFact* fact = found == facts_by_id_.end() ? nullptr : found->second;
+        switch (stream.row.state) {
+            case StreamState::kCreating:
+                return reconcile_creating(stream, fact);
+            case StreamState::kActive:
+            case StreamState::kChanging:
+                return reconcile_active(stream, fact);
+            case StreamState::kDeleting:
+                if (fact == nullptr && journals_complete(stream)) return drop(stream, "deleted, as was intended");
+                return keep_name(stream.row);
+        }
+    }
+
+    bool journals_complete(const Stream& stream) const {
+        return std::all_of(stream.shards.begin(), stream.shards.end(),
+                           [&](const ShardRow& shard) { return facts_.journal_available(shard.journal); });
+    }
+
+    void drop(const Stream& stream, const char* why) {
+        note("stream dropped: {} name={} id={}", why, stream.row.name, stream.row.id.value);
+        result_.change.delete_streams.push_back({stream.row.id, stream.row.revision});
+    }
+
+    void reconcile_creating(const Stream& stream, const StreamFact* fact) {
+        if (fact == nullptr) {
+            const bool ids_used = std::any_of(stream.shards.begin(), stream.shards.end(),
+                                              [&](const ShardRow& shard) { return shard.id <= facts_.shard_id_max; });
+            if (ids_used || stream.row.id <= facts_.stream_id_max) return drop(stream, "never acknowledged, and its ids are used up");
+            return keep_name(stream.row);
+        }
+        std::set<ShardId> known;
+        for (const ShardFact& shard : fact->shards) known.insert(shard.id);
+        const bool complete = std::all_of(stream.shards.begin(), stream.shards.end(),
+                                          [&](const ShardRow& shard) { return known.count(shard.id) == 1; });
+        if (!complete) return keep_name(stream.row);
+        note("stream created, as was intended name={} id={}", stream.row.name, stream.row.id.value);
+        StreamRow row = stream.row;
+        row.state = StreamState::kActive;
+        put_row(row);
+    }
+
+    void reconcile_active(const Stream& stream, const StreamFact* fact) {
+        const size_t kept = reconcile_shards(stream, fact);
+        if (kept == 0) return drop(stream, "no journal knows it");
+        StreamRow row = stream.row;
+        if (fact != nullptr) take_attributes(row, *fact);
+        const StreamRow& old = stream.row;
+        if (row.state == old.state && row.retention_ms == old.retention_ms &&
+            row.record_bytes_max == old.record_bytes_max && row.map_version == old.map_version) {
+            return keep_name(row);
+        }
+        put_row(row);
+    }
+
+    /// Returns how many shards the stream has afterwards.
+    size_t reconcile_shards(const Stream& stream, const StreamFact* fact) {
+        std::map<ShardId, ShardRow> facts;
+        if (fact != nullptr) {
+            for (const ShardFact& shard : fact->shards) facts[shard.id] = row_from(*fact, shard);
+        }
+        size_t kept = facts.size();
+        std::vector<ShardId> dropped;
+        for (const ShardRow& shard : stream.shards) {
+            const auto found = facts.find(shard.id);
+            if (found != facts.end()) {
+                if (!(found->second == shard)) result_.change.put_shards.push_back(found->second);
+                facts.erase(found);
+            } else if (facts_.journal_available(shard.journal)) {
+                dropped.push_back(shard.id);
+            } else {
+                note("shard unavailable: its journal is missing stream={} shard={} journal={}", stream.row.name, shard.id.value,
+                     shard.journal.value);
+                ++kept;
+            }
+        }
+        if (kept == 0) return 0;  // The whole stream goes, and its shards with it.
+        for (const ShardId shard : dropped) {
+            note("shard dropped: no journal knows it stream={} shard={}", stream.row.name, shard.value);
+            result_.change.delete_shards.push_back(shard);
+        }
+        for (const auto& [id, row] : facts) {
+            note("shard found in a journal stream={} shard={} journal={}", stream.row.name, id.value, row.journal.value);
+            result_.change.put_shards.push_back(row);
+        }
+        return kept;
+    }
+
+    static void take_attributes(StreamRow& row, const StreamFact& fact) {
+        row.map_version = std::max(row.map_version, fact.map_version);
+        if (row.state == StreamState::kChanging) {
+            const bool told = row.retention_ms == fact.retention_ms && row.record_bytes_max == fact.record_bytes_max;
+            if (told) row.state = StreamState::kActive;
+            return;
+        }
+        row.retention_ms = fact.retention_ms;
+        row.record_bytes_max = fact.record_bytes_max;
+    }
+
+    void add_unknown(const StreamFact& fact) {
+        if (fact.shards.empty()) return;
+        StreamRow row;
+        row.id = fact.id;
+        row.name = fact.name;
+        row.state = StreamState::kActive;
+        row.retention_ms = fact.retention_ms;
+        row.record_bytes_max = fact.record_bytes_max;
+        row.created_ns = fact.created_ns;
+        row.map_version = fact.map_version;
+        std::vector<HashKeyRange> ranges;
+        bool all_open = true;
+        for (const ShardFact& shard : fact.shards) {
+            result_.change.put_shards.push_back(row_from(fact, shard));
+            ranges.push_back(shard.range);
+            all_open = all_open && shard.open;
+        }
+        note("stream found in the journals name={} id={} shards={}", row.name, row.id.value, fact.shards.size());
+        if (all_open && facts_.journals_missing.empty() && !placement_.empty()) {
+            if (fill_holes(row, find_holes(std::move(ranges)))) row.state = StreamState::kCreating;
+        }
+        put_row(row);
+    }
+
+    bool fill_holes(const StreamRow& row, const std::vector<HashKeyRange>& holes) {
+        for (const HashKeyRange& hole : holes) {
+            meta_.shard_id_max = ShardId(meta_.shard_id_max.value + 1);
+            ShardRow shard;
+            shard.id = meta_.shard_id_max;
+            shard.stream = row.id;
+            shard.range = hole;
+            shard.journal = placement_.next();
+            shard.first_sequence = SequenceNumber(1);
+            result_.change.put_shards.push_back(shard);
+            note("shard added where the stream's creation never ended stream={} shard={}", row.name, shard.id.value);
+        }
+        return !holes.empty();
+    }
+
+    /// Puts the row under its name, or under a name that says which it is when another stream has that name already (only
+    /// possible when a stream was made while the journal of its namesake was missing).
+    void put_row(StreamRow row) {
+        if (names_.count(row.name) != 0) {
+            const std::string suffix = "." + std::to_string(row.id.value);
+            const std::string renamed = row.name.substr(0, kStreamNameBytesMax - suffix.size()) + suffix;
+            note("two streams have one name: this one is listed under another name={} id={} listed_as={}", row.name, row.id.value, renamed);
+            row.name = renamed;
+        }
+        names_.insert(row.name);
+        result_.change.put_streams.push_back(std::move(row));
+    }
+    void keep_name(const StreamRow& row) { names_.insert(row.name); }
+
+    const StreamTable& table_;
+    const Facts& facts_;
+    catalog::MetaRow meta_;
+    Placement placement_;
+    std::map<StreamId, const StreamFact*> facts_by_id_;
+    std::set<std::string> names_;  // Taken after this change.
+    Reconciliation result_;
+};
+
+}  // namespace
+
+Reconciliation reconcile(const StreamTable& table, const Facts& facts) { return Reconciler(table, facts).run(); }
+
+}  // namespace eagre::streams

@@ -1,0 +1,363 @@
+// The whole of eagre-control but its main, against a dataplane that can be told to fail at any step. After whatever happened, catalogue and
+// facts agree, what was answered kOk is there, and no id was used twice.
+#include "control/controller.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/control_rig.h"
+#include "wire/base/limits.h"
+
+namespace eagre::control {
+namespace {
+
+using test::ControlRig;
+using wire::AdminOp;
+using wire::CommandOp;
+
+TEST(Controller, CreatesListsDescribesAndDeletes) {
+    ControlRig rig;
+    rig.start();
+    const auto created = rig.create("quotes", 4);
+    ASSERT_EQ(created.code, Errc::kOk) << created.message;
+    ASSERT_EQ(created.streams.size(), 1U);
+    EXPECT_EQ(created.streams[0].shards.size(), 4U);
+    EXPECT_EQ(created.streams[0].shards[0].port, 4568);
+    EXPECT_TRUE(created.streams[0].shards[0].available);
+    rig.expect_agreement();
+
+    ASSERT_EQ(rig.create("trades", 2).code, Errc::kOk);
+    const auto listed = rig.list();
+    ASSERT_EQ(listed.streams.size(), 2U);
+    EXPECT_EQ(listed.streams[0].name, "quotes");
+    EXPECT_EQ(listed.shard_counts, (std::vector<uint32_t>{4, 2}));
+
+    rig.dataplane.streams[1].shards[2].next_sequence = SequenceNumber(1234);
+    const auto described = rig.describe("quotes");
+    ASSERT_EQ(described.code, Errc::kOk);
+    EXPECT_EQ(described.streams[0].shards[2].next_sequence.value, 1234U);
+    EXPECT_EQ(rig.describe("nothing").code, Errc::kUnknownStream);
+
+    EXPECT_EQ(rig.remove("quotes").code, Errc::kOk);
+    EXPECT_EQ(rig.remove("quotes").code, Errc::kUnknownStream);
+    EXPECT_EQ(rig.list().streams.size(), 1U);
+    ASSERT_EQ(rig.create("quotes", 1).code, Errc::kOk);
+    rig.expect_agreement();
+}
+
+TEST(Controller, SpreadsShardsOverJournals) {
+    ControlRig rig;
+    rig.start();
+    rig.create("a", 3);
+    rig.create("b", 1);
+    std::map<uint32_t, uint32_t> counts;
+    for (const auto& [id, stream] : rig.dataplane.streams) {
+        for (const auto& shard : stream.shards) ++counts[shard.journal.value];
+    }
+    EXPECT_EQ(counts[0], 2U);
+    EXPECT_EQ(counts[1], 2U);
+}
+
+TEST(Controller, RefusesWhatIsOverItsLimits) {
+    ControlRig rig;
+    rig.start();
+    for (const char* name : {"", "a b", "a/b", "..", ".", "\xc3\xa9"}) {
+        const auto answer = rig.create(name, 1);
+        EXPECT_EQ(answer.code, Errc::kBadArgument) << name;
+        EXPECT_FALSE(answer.message.empty());
+    }
+    EXPECT_EQ(rig.create(std::string(kStreamNameBytesMax + 1, 'x'), 1).code, Errc::kBadArgument);
+    EXPECT_EQ(rig.create(std::string(kStreamNameBytesMax, 'x'), 1).code, Errc::kOk);
+    EXPECT_EQ(rig.create("none", 0).code, Errc::kBadArgument);
+    EXPECT_EQ(rig.create("many", kStreamShardCountMax + 1).code, Errc::kLimitExceeded);
+    EXPECT_EQ(rig.create("most", kStreamShardCountMax).code, Errc::kOk);
+    const auto full = rig.create("more", kStreamShardCountMax);
+    EXPECT_EQ(full.code, Errc::kLimitExceeded);
+    EXPECT_EQ(full.detail, kBoxShardCountMax);
+    EXPECT_EQ(rig.ask({AdminOp::CreateStream, "big", 1, 0, kRecordDataBytesMax + 1}).code, Errc::kBadArgument);
+    EXPECT_EQ(rig.ask({AdminOp::CreateStream, "old", 1, UINT64_MAX, 0}).code, Errc::kBadArgument);
+    EXPECT_EQ(rig.create("most", 1).code, Errc::kStreamExists);
+    EXPECT_EQ(rig.ask({AdminOp::None, "", 0, 0, 0}).code, Errc::kBadArgument);
+    EXPECT_EQ(rig.describe("most").streams.at(0).shards.size(), kStreamShardCountMax);
+    rig.expect_agreement();
+}
+
+// ------------------------------------------------------------------------------ dying between the intention and the fact
+
+struct Crash {
+    const char* name;
+    bool silent;  // The command never gets an answer, and is never done.
+    std::optional<CommandOp> lose_command, lose_reply, do_half;
+};
+
+std::vector<Crash> crashes_at(CommandOp op) {
+    return {{"command not sent", true, {}, {}, {}},
+            {"command lost", false, op, {}, {}},
+            {"half done", false, {}, {}, op},
+            {"reply lost", false, {}, op, {}}};
+}
+
+/// Lets `rig` run into the crash, kills the controller in that instant, and starts it again.
+void crash_and_restart(ControlRig& rig, const Crash& crash, const test::AdminAsk& ask) {
+    rig.dataplane.silent = crash.silent;
+    rig.dataplane.lose_command = crash.lose_command;
+    rig.dataplane.lose_reply = crash.lose_reply;
+    rig.dataplane.do_half = crash.do_half;
+    rig.send(ask);
+    const auto struck = [&] { return !rig.dataplane.lose_command && !rig.dataplane.lose_reply && !rig.dataplane.do_half; };
+    if (crash.silent) {
+        for (int i = 0; i < 20; ++i) rig.turn();
+    } else {
+        ASSERT_TRUE(rig.run_until(struck));
+    }
+    rig.kill();
+    rig.dataplane.set_up(false);
+    rig.dataplane.set_up(true);
+    rig.dataplane.silent = false;
+    rig.start_and_agree();
+    ASSERT_TRUE(rig.run_until([&] {
+        const auto& streams = rig.controller->table().streams();
+        return std::all_of(streams.begin(), streams.end(), [](const auto& s) { return s.second.row.state == catalog::StreamState::kActive; });
+    }));
+}
+
+TEST(Controller, FinishesACreateAfterDyingAtAnyStep) {
+    for (const Crash& crash : crashes_at(CommandOp::OpenStream)) {
+        SCOPED_TRACE(crash.name);
+        ControlRig rig;
+        rig.start_and_agree();
+        ASSERT_EQ(rig.create("before", 2).code, Errc::kOk);
+        crash_and_restart(rig, crash, {AdminOp::CreateStream, "quotes", 4, 0, 0});
+        rig.expect_agreement();
+        const auto described = rig.describe("quotes");
+        ASSERT_EQ(described.code, Errc::kOk);
+        EXPECT_EQ(described.streams[0].shards.size(), 4U);
+        EXPECT_EQ(rig.describe("before").code, Errc::kOk);
+    }
+}
+
+TEST(Controller, FinishesADeleteAfterDyingAtAnyStep) {
+    for (const Crash& crash : crashes_at(CommandOp::DeleteStream)) {
+        SCOPED_TRACE(crash.name);
+        ControlRig rig;
+        rig.start_and_agree();
+        ASSERT_EQ(rig.create("before", 2).code, Errc::kOk);
+        ASSERT_EQ(rig.create("quotes", 4).code, Errc::kOk);
+        crash_and_restart(rig, crash, {AdminOp::DeleteStream, "quotes", 0, 0, 0});
+        rig.expect_agreement();
+        EXPECT_EQ(rig.describe("quotes").code, Errc::kUnknownStream);
+        EXPECT_EQ(rig.describe("before").code, Errc::kOk);
+    }
+}
+
+TEST(Controller, FinishesAChangeAfterDyingAtAnyStep) {
+    for (const Crash& crash : crashes_at(CommandOp::SetStream)) {
+        SCOPED_TRACE(crash.name);
+        ControlRig rig;
+        rig.start_and_agree();
+        ASSERT_EQ(rig.create("quotes", 4).code, Errc::kOk);
+        crash_and_restart(rig, crash, {AdminOp::SetRetention, "quotes", 0, 60'000, 0});
+        rig.expect_agreement();
+        EXPECT_EQ(rig.dataplane.streams[1].retention_ms, 60'000U);
+    }
+}
+
+TEST(Controller, AsksAgainWhenOnlyTheConnectionBroke) {
+    for (const Crash& crash : crashes_at(CommandOp::OpenStream)) {
+        if (crash.silent) continue;
+        SCOPED_TRACE(crash.name);
+        ControlRig rig;
+        rig.start_and_agree();
+        rig.dataplane.lose_command = crash.lose_command;
+        rig.dataplane.lose_reply = crash.lose_reply;
+        rig.dataplane.do_half = crash.do_half;
+        const auto created = rig.create("quotes", 4);
+        EXPECT_EQ(created.code, Errc::kOk) << created.message;
+        rig.expect_agreement();
+    }
+}
+
+// -------------------------------------------------------------------------------------------- a dataplane that is not there
+
+TEST(Controller, CreatesNothingWhileTheDataplaneIsDown) {
+    ControlRig rig;
+    rig.dataplane.set_up(false);
+    rig.start();
+    const uint64_t asked_ns = rig.network.monotonic_ns();
+    EXPECT_EQ(rig.create("quotes", 1).code, Errc::kUnavailable);
+    EXPECT_LT(rig.network.monotonic_ns() - asked_ns, 6'000'000'000U);
+    rig.dataplane.set_up(true);
+    ASSERT_TRUE(rig.run_until([&] { return rig.controller->ready(); }));
+    EXPECT_TRUE(rig.list().streams.empty());
+    EXPECT_TRUE(rig.dataplane.streams.empty());
+}
+
+TEST(Controller, ReadsFromTheCatalogueWhileTheDataplaneIsDown) {
+    ControlRig rig;
+    rig.start();
+    ASSERT_EQ(rig.create("quotes", 2).code, Errc::kOk);
+    rig.dataplane.set_up(false);
+    ASSERT_TRUE(rig.run_until([&] { return !rig.controller->ready(); }));
+    const auto listed = rig.list();
+    EXPECT_EQ(listed.streams.size(), 1U);
+    EXPECT_FALSE(listed.message.empty());
+    const auto described = rig.describe("quotes");
+    ASSERT_EQ(described.code, Errc::kOk);
+    ASSERT_EQ(described.streams[0].shards.size(), 2U);
+    EXPECT_FALSE(described.streams[0].shards[0].available);
+    rig.dataplane.set_up(true);
+    ASSERT_TRUE(rig.run_until([&] { return rig.controller->ready(); }));
+    EXPECT_TRUE(rig.describe("quotes").streams[0].shards[0].available);
+}
+
+TEST(Controller, UndoesACreateThatItAnsweredWithAnError) {
+    ControlRig rig;
+    rig.start_and_agree();
+    rig.dataplane.silent = true;
+    EXPECT_EQ(rig.create("quotes", 1).code, Errc::kUnavailable);
+    rig.dataplane.silent = false;
+    ASSERT_TRUE(rig.run_until([&] { return rig.controller->ready() && rig.controller->table().streams().empty(); }, 60'000));
+    EXPECT_TRUE(rig.dataplane.streams.empty());
+}
+
+TEST(Controller, UndoesACreateThatTheDataplaneRefuses) {
+    ControlRig rig;
+    rig.start_and_agree();
+    rig.dataplane.refuse[CommandOp::OpenStream] = {Errc::kLimitExceeded};
+    EXPECT_EQ(rig.create("quotes", 1).code, Errc::kLimitExceeded);
+    ASSERT_TRUE(rig.run_until([&] { return rig.controller->table().streams().empty(); }));
+    EXPECT_EQ(rig.create("quotes", 1).code, Errc::kOk);
+    rig.expect_agreement();
+}
+
+TEST(Controller, TriesAgainWhatMayWorkLater) {
+    ControlRig rig;
+    rig.start_and_agree();
+    rig.dataplane.refuse[CommandOp::OpenStream] = {Errc::kBusy, Errc::kDiskFull, Errc::kUnavailable};
+    EXPECT_EQ(rig.create("quotes", 1).code, Errc::kOk);
+    EXPECT_EQ(rig.dataplane.done_count[CommandOp::OpenStream], 1U);
+    rig.expect_agreement();
+}
+
+// ------------------------------------------------------------------------------------------------------ facts win
+
+TEST(Controller, RebuildsALostCatalogue) {
+    ControlRig rig;
+    rig.start();
+    rig.create("a", 3);
+    rig.create("b", 2);
+    rig.remove("a");
+    rig.kill();
+    std::filesystem::remove(rig.catalog_path());
+    rig.start_and_agree();
+    rig.expect_agreement();
+    ASSERT_EQ(rig.create("c", 2).code, Errc::kOk);
+    rig.expect_agreement();
+}
+
+TEST(Controller, AgreesAfterAnOldCatalogueWasRestored) {
+    ControlRig rig;
+    rig.start();
+    rig.create("kept", 1);
+    rig.create("recreated", 2);
+    rig.create("deleted", 2);
+    rig.kill();
+    const std::string copy = rig.catalog_path() + ".copy";
+    std::filesystem::copy_file(rig.catalog_path(), copy);
+    rig.start_and_agree();
+    rig.remove("deleted");
+    rig.remove("recreated");
+    rig.create("recreated", 3);
+    rig.create("new", 2);
+    rig.ask({AdminOp::SetRetention, "kept", 0, 5'000, 0});
+    rig.kill();
+    std::filesystem::rename(copy, rig.catalog_path());
+    rig.start_and_agree();
+    rig.expect_agreement();
+    EXPECT_EQ(rig.controller->table().find("deleted"), nullptr);
+    EXPECT_EQ(rig.controller->table().find("recreated")->shards.size(), 3U);
+    EXPECT_EQ(rig.controller->table().find("kept")->row.retention_ms, 5'000U);
+    EXPECT_EQ(rig.create("another", 4).code, Errc::kOk);
+    rig.expect_agreement();
+}
+
+TEST(Controller, EndsWhenAnotherControlHasTakenOver) {
+    ControlRig rig;
+    rig.start_and_agree();
+    rig.dataplane.epoch += 10;
+    rig.send({AdminOp::CreateStream, "quotes", 1, 0, 0});
+    ASSERT_TRUE(rig.run_until([&] { return rig.controller->fatal().has_value(); }));
+    EXPECT_EQ(rig.controller->fatal()->code, Errc::kStaleEpoch);
+    EXPECT_TRUE(rig.dataplane.streams.empty());
+}
+
+TEST(Controller, TakesALaterEpochAtEachConnection) {
+    ControlRig rig;
+    rig.start_and_agree();
+    const uint64_t first = rig.dataplane.epoch;
+    rig.dataplane.set_up(false);
+    ASSERT_TRUE(rig.run_until([&] { return !rig.controller->ready(); }));
+    rig.dataplane.set_up(true);
+    ASSERT_TRUE(rig.run_until([&] { return rig.controller->ready(); }));
+    EXPECT_GT(rig.dataplane.epoch, first);
+    EXPECT_EQ(rig.controller->table().meta().epoch.value, rig.dataplane.epoch);
+}
+
+TEST(Controller, KeepsShardsWhoseJournalIsMissing) {
+    ControlRig rig;
+    rig.start();
+    rig.create("both", 2);
+    rig.create("either", 1);
+    rig.kill();
+    rig.dataplane.journals_missing = {0};
+    rig.start_and_agree();
+    const auto described = rig.describe("both");
+    ASSERT_EQ(described.streams.at(0).shards.size(), 2U);
+    EXPECT_FALSE(described.streams[0].shards[0].available);
+    EXPECT_TRUE(described.streams[0].shards[1].available);
+    EXPECT_EQ(rig.list().streams.size(), 2U);
+    rig.kill();
+    rig.dataplane.journals_missing = {};
+    rig.start_and_agree();
+    rig.expect_agreement();
+}
+
+TEST(Controller, DropsWhatCompleteJournalsDoNotKnow) {
+    ControlRig rig;
+    rig.start();
+    rig.create("quotes", 2);
+    rig.create("trades", 2);
+    rig.kill();
+    rig.dataplane.streams.erase(1);
+    rig.start_and_agree();
+    rig.expect_agreement();
+    EXPECT_EQ(rig.controller->table().find("quotes"), nullptr);
+}
+
+TEST(Controller, CompletesAStreamWhoseIntentionWasLostHalfWay) {
+    ControlRig rig;
+    rig.start_and_agree();
+    rig.dataplane.do_half = CommandOp::OpenStream;
+    rig.send({AdminOp::CreateStream, "quotes", 4, 0, 0});
+    ASSERT_TRUE(rig.run_until([&] { return !rig.dataplane.do_half; }));
+    rig.kill();
+    std::filesystem::remove(rig.catalog_path());
+    rig.start_and_agree();
+    ASSERT_TRUE(rig.run_until([&] { return rig.controller->table().find("quotes")->row.state == catalog::StreamState::kActive; }));
+    rig.expect_agreement();
+    EXPECT_EQ(rig.controller->table().find("quotes")->shards.size(), 4U);
+}
+
+TEST(Controller, TellsTheLastOfTwoChanges) {
+    ControlRig rig;
+    rig.start();
+    rig.create("quotes", 1);
+    rig.send({AdminOp::SetRetention, "quotes", 0, 1'000, 0});
+    rig.send({AdminOp::SetRetention, "quotes", 0, 2'000, 0});
+    EXPECT_EQ(rig.answer().code, Errc::kOk);
+    EXPECT_EQ(rig.answer().code, Errc::kOk);
+    EXPECT_EQ(rig.dataplane.streams[1].retention_ms, 2'000U);
+    rig.expect_agreement();
+}
+
+}  // namespace
+}  // namespace eagre::control
