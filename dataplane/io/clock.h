@@ -11,6 +11,8 @@ class Clock {
     virtual uint64_t monotonic_ns() = 0;
     /// Wall clock, ns since 1970. May jump either way.
     virtual uint64_t wall_ns() = 0;
+    /// CPU time used by the calling thread, ns; for statistics. 0 where there is no such thing.
+    virtual uint64_t thread_cpu_ns() { return 0; }
 };
 
 }  // namespace eagre::io

@@ -1,0 +1,83 @@
+#pragma once
+// What the cores of one eagred share: rings between them, the statistics board, who owns which journal. Filled before
+// the first turn, constant afterwards but for the rings and the board.
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "dataplane/io/events.h"
+#include "dataplane/options.h"
+#include "dataplane/reactor/outlet.h"
+#include "dataplane/reactor/spsc_ring.h"
+#include "dataplane/shard/directory.h"
+#include "wire/base/result.h"
+#include "wire/frame/frame.h"
+#include "wire/shm/stats.h"
+
+namespace eagre {
+
+/// Frames that one core may have waiting at another: beyond it the batch gets kBusy. Answers have their reserved place.
+inline constexpr uint32_t kHandoverQuota = 64;
+inline constexpr size_t kHandoverRingBytes = 2 * kMiB;
+/// A larger frame is not copied between cores: its sender is told kNotOwner.
+inline constexpr uint32_t kHandoverPayloadBytesMax = 256 * kKiB;
+
+/// What lies in a ring between two cores: this, then (for frames) the payload.
+struct CoreMessage {
+    enum class Kind : uint32_t { kRequest, kReply, kCold };
+    Kind kind = Kind::kRequest;
+    reactor::OutletId outlet;       // Of the connection, on the core that took the frame in.
+    uint32_t reserved = 0;
+    frame::FrameHeader header;      // kRequest: as received. kReply: the answer, to be sealed when sent.
+    void* cold = nullptr;           // kCold: a ColdMessage, handed over.
+};
+static_assert(sizeof(CoreMessage) == 88 && alignof(CoreMessage) == 8);
+/// The reserved place for answers: a ring of their own that kHandoverQuota of them can't fill.
+inline constexpr size_t kReplyRingBytes = 16 * kKiB;
+static_assert(kHandoverQuota * (sizeof(CoreMessage) + 8) <= kReplyRingBytes);
+
+/// Slow work between cores: one allocation each, never on the path of a record.
+struct ColdMessage {
+    enum class Kind : uint8_t {
+        kOpenShards,    // stream: open those of its shards that live on the receiving core.
+        kDeleteShards,  // stream_id
+        kSetStream,     // stream: retention and record size.
+        kDone,          // token, error: the answer to one of the above.
+        kPutStream,     // stream: new directory entry.
+        kEraseStream,   // stream_id
+        kAcceptClock,
+    };
+    Kind kind{};
+    uint64_t token = 0;
+    uint64_t command_id = 0;
+    uint64_t epoch = 0;
+    StreamId stream_id;
+    shard::StreamPointer stream;
+    Error error;
+};
+
+struct Box {
+    Options options;
+    uint64_t box_id_high = 0;
+    uint64_t box_id_low = 0;
+    uint64_t incarnation = 0;
+    uint32_t core_count = 0;
+    uint32_t journal_count = 0;
+    std::vector<bool> journal_available;                           // By journal id.
+    std::vector<uint16_t> ports;                                   // By core.
+    std::vector<std::vector<reactor::SpscRing>> rings;             // rings[from][to]: requests and cold messages
+    std::vector<std::vector<reactor::SpscRing>> reply_rings;       // reply_rings[from][to]
+    std::vector<io::Events*> events;                               // To wake a core that waits.
+    std::vector<std::byte> board_memory;                           // When the board is not a shared file.
+    void* board = nullptr;                                         // wire/shm/stats.h
+    std::atomic<bool> stop{false};
+
+    CoreIndex core_of(JournalId journal) const { return CoreIndex{journal.value % core_count}; }
+    /// Makes rings and, if `board` is null, a private board. Call once counts and options are set.
+    Status prepare();
+};
+
+}  // namespace eagre

@@ -1,0 +1,208 @@
+#pragma once
+// One core of the dataplane: the reactor's turn and everything it owns. Real and simulated time drive the same code:
+// eagred calls run(), the simulator calls turn().
+//
+// A turn, in the order of a record's life:
+//   collect events -> hand-overs from other cores -> receive, verify, route, append -> journals (seal, write, sync)
+//   -> acknowledgements of what became durable -> deliveries to consumers -> one send per connection -> timers
+//
+// Threading: all of it belongs to one thread; other cores are reached through Box::rings only.
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "dataplane/ack/ack_queue.h"
+#include "dataplane/box.h"
+#include "dataplane/fanout/fanout.h"
+#include "dataplane/ingress/session.h"
+#include "dataplane/io/io.h"
+#include "dataplane/journal/journal.h"
+#include "dataplane/reactor/wait_policy.h"
+#include "dataplane/shard/append.h"
+#include "dataplane/shard/directory.h"
+#include "dataplane/shard/producer_table.h"
+#include "dataplane/shard/retention_clock.h"
+#include "dataplane/shard/shard.h"
+#include "wire/base/prng.h"
+#include "wire/schema/control_generated.h"
+
+namespace eagre {
+
+inline constexpr uint64_t kHousekeepingNs = 100'000'000ULL;  // Statistics, time-outs.
+inline constexpr uint64_t kRetentionNs = 1'000'000'000ULL;
+inline constexpr uint32_t kLocatePendingMax = 1024;
+inline constexpr uint32_t kCommandPendingMax = 64;
+
+/// A stream as the wire says it; `with_shards`: with tails and horizons as their owners last published them.
+flatbuffers::Offset<wire::StreamInfo> encode_stream(flatbuffers::FlatBufferBuilder& builder,
+                                                    const shard::StreamEntry& stream, const Box& box,
+                                                    bool with_shards);
+
+class Core : public ingress::FrameHandler, public fanout::Surroundings {
+  public:
+    /// Opens (recovers) the journals that this core serves. Blocking. Errors: as Journal::open.
+    static Result<std::unique_ptr<Core>> create(Box& box, CoreIndex index, io::Io io);
+    ~Core() override;
+
+    /// What this core's journals know, for the directories of all cores. Call after create().
+    std::vector<shard::StreamEntry> recovered_streams() const;
+    uint64_t incarnation() const;
+    /// Takes the merged view of all cores; forgets the recovered lists. Call before the first turn.
+    void start(const std::vector<shard::StreamEntry>& streams, uint64_t stream_id_max, uint64_t shard_id_max,
+               uint64_t epoch, uint64_t last_arrival_ns);
+    uint64_t recovered_epoch() const;
+    const std::vector<journal::RecoveryReport>& reports() const { return reports_; }
+
+    /// Errors: kPortInUse, kBadArgument, kIo. Fills in Box::ports.
+    Status listen();
+    /// The control socket; core 0 only.
+    Status listen_control(const std::string& path);
+
+    /// One turn. True when it did something.
+    bool turn();
+    /// Turns until Box::stop, then finishes what is under way (bounded) and closes the journals.
+    void run();
+    Status close();
+
+    // -- fanout::Surroundings
+    reactor::Outlet* outlet(reactor::OutletId id) override;
+    shard::Shard* shard(ShardId id) override;
+    void drop(reactor::OutletId id) override;
+    // -- ingress::FrameHandler
+    ingress::Handled on_frame(ingress::Session& session, const frame::FrameHeader& header,
+                              std::span<const std::byte> payload) override;
+    void on_closed(ingress::Session& session) override;
+
+    shm::CoreStats& stats() { return *stats_; }
+
+  private:
+    struct JournalSlot {
+        JournalId id;
+        std::unique_ptr<journal::Journal> journal;
+        ack::AckQueue acks;
+        uint64_t waiting_bytes = 0;  // Batch bytes between append and durable.
+        bool failure_reported = false;
+    };
+    struct LocatePending {
+        ack::ReplyTo to;
+        uint64_t correlation = 0;
+        ShardId shard;
+        uint64_t time_ns = 0;
+    };
+    /// Facts on their way to durability, for one command on this core.
+    struct FactJob {
+        uint64_t token = 0;
+        CoreIndex reply_core;
+        ColdMessage::Kind kind{};
+        StreamId stream_id;
+        shard::StreamPointer stream;
+        std::deque<journal::ShardFacts> to_append;
+        std::vector<std::pair<JournalSlot*, journal::CommitNumber>> awaited;
+        std::vector<journal::ShardFacts> appended;
+        Error error;
+    };
+    /// A command on core 0 that waits for all cores.
+    struct CommandPending {
+        uint64_t token = 0;
+        reactor::OutletId outlet;
+        uint64_t correlation = 0;
+        uint64_t command_id = 0;
+        wire::CommandOp op{};
+        StreamId stream_id;
+        shard::StreamPointer stream;
+        uint32_t cores_left = 0;
+        Error error;
+    };
+
+    Core(Box& box, CoreIndex index, io::Io io);
+    JournalSlot* slot_of(const journal::Journal* journal);
+    JournalSlot* slot_for(const FactJob& job, ShardId id);
+    shard::Shard& adopt(const journal::ShardFacts& facts, journal::Journal& journal);
+    shard::StreamEntry* entry_for(std::vector<shard::StreamEntry>& streams, const journal::ShardFacts& facts) const;
+    shm::ShardStats* take_stats_slot(const journal::ShardFacts& facts);
+    bool stop_turning() const;
+
+    // frames.cc
+    void on_hello(ingress::Session& session, const frame::FrameHeader& header, std::span<const std::byte> payload);
+    void on_metadata(ingress::Session& session, const frame::FrameHeader& header, std::span<const std::byte> payload);
+    ingress::Handled on_append(ingress::Session& session, const frame::FrameHeader& header,
+                               std::span<const std::byte> payload);
+    ingress::Handled append_here(shard::Shard& shard, const frame::FrameHeader& header,
+                                 std::span<const std::byte> payload, const ack::ReplyTo& to, bool check_map,
+                                 bool may_block);
+    void locate(const frame::FrameHeader& header, const ack::ReplyTo& to);
+    bool hand_over(CoreIndex to, reactor::OutletId outlet, const frame::FrameHeader& header,
+                   std::span<const std::byte> payload);
+    void reply(const ack::ReplyTo& to, const frame::FrameHeader& header);
+    void reply_error(ingress::Session& session, const frame::FrameHeader& header, frame::FrameKind kind, Error error);
+    void count_error(Errc code) { ++stats_->errors[static_cast<size_t>(code) % shm::kErrcSlots]; }
+    const shard::StreamEntry* stream_of(ShardId shard) const;
+
+    // turn.cc
+    size_t take_in_events();
+    size_t take_in_messages();
+    void on_handed_over(const ack::ReplyTo& to, const frame::FrameHeader& header, std::span<const std::byte> payload);
+    size_t acknowledge();
+    size_t retry_locates();
+    void housekeeping(uint64_t now_ns);
+    bool journals_behind() const;
+    void wake_cores();
+
+    // commands.cc
+    ingress::Handled on_command(ingress::Session& session, const frame::FrameHeader& header,
+                                std::span<const std::byte> payload);
+    void send_cold(CoreIndex to, std::unique_ptr<ColdMessage> message);
+    void on_cold(CoreIndex from, std::unique_ptr<ColdMessage> message);
+    void begin_job(CoreIndex from, const ColdMessage& message);
+    size_t work_on_jobs();
+    void finish_job(FactJob& job);
+    void finish_command(uint64_t token, Error error);
+    void answer_command(reactor::OutletId outlet, uint64_t correlation, uint64_t command_id, Error error,
+                        bool with_facts);
+    size_t send_waiting_cold();
+
+    Box& box_;
+    CoreIndex index_;
+    io::Io io_;
+    shm::CoreStats* stats_;
+    reactor::Waiter waiter_;
+    Prng prng_;
+
+    std::vector<std::unique_ptr<JournalSlot>> journals_;
+    std::vector<journal::RecoveryReport> reports_;
+    std::unordered_map<ShardId, std::unique_ptr<shard::Shard>> shards_;
+    shard::ProducerTable producers_;
+    shard::Directory directory_;
+    std::unique_ptr<ingress::Sessions> sessions_;
+    std::unique_ptr<fanout::Fanout> fanout_;
+    std::unique_ptr<shard::RetentionClock> retention_clock_;
+
+    std::vector<io::ListenerId> listeners_;
+    io::ListenerId control_listener_{UINT32_MAX};
+    std::vector<uint32_t> handed_over_;             // Unanswered requests at each other core.
+    std::vector<bool> wake_;                        // Cores to wake at the end of the turn.
+    std::vector<LocatePending> locates_;
+    std::vector<shard::Shard*> moved_;              // Shards whose durable tail moved in this turn.
+    std::vector<FactJob> jobs_;
+    std::vector<CommandPending> commands_;          // Core 0 only.
+    std::vector<std::pair<CoreIndex, std::unique_ptr<ColdMessage>>> cold_waiting_;
+    std::vector<std::byte> cold_payload_;
+    shm::ShardStats spare_shard_stats_;             // For shards beyond the board's capacity.
+    std::vector<uint32_t> free_stats_slots_;
+
+    uint64_t now_ns_ = 0;
+    uint64_t wall_ns_ = 0;
+    uint64_t housekeeping_ns_ = 0;
+    uint64_t retention_ns_ = 0;
+    uint64_t epoch_ = 0;
+    uint64_t stream_id_max_ = 0;
+    uint64_t shard_id_max_ = 0;
+    uint64_t next_token_ = 1;
+    bool did_work_ = true;
+    bool stopping_ = false;
+};
+
+}  // namespace eagre

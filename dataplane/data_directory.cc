@@ -1,0 +1,72 @@
+#include "dataplane/data_directory.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cinttypes>
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+#include "wire/base/prng.h"
+
+namespace eagre {
+namespace {
+
+constexpr std::string_view kBoxFile = "eagre.box";
+constexpr std::string_view kLockFile = "eagred.lock";
+
+// Files that may lie in a directory before its first eagred has made it a box.
+bool may_precede(std::string_view name) {
+    return name == kLockFile || name == "lost+found" || name.starts_with("control") || name.starts_with("catalog") ||
+           name.ends_with(".log") || name.ends_with(".tmp") || name == "eagred.sock" || name == "stats.shm" || name == "ports";
+}
+
+bool value_of(std::string_view text, std::string_view key, int base, uint64_t& value) {
+    const size_t at = text.find(key);
+    if (at == std::string_view::npos) return false;
+    const std::string_view rest = text.substr(at + key.size());
+    return std::from_chars(rest.data(), rest.data() + rest.size(), value, base).ec == std::errc();
+}
+
+Result<BoxIdentity> parse(std::string_view text) {
+    uint64_t format = 0;
+    if (!value_of(text, "format ", 10, format)) return Errc::kCorruptDirectory;
+    if (format > kDirectoryFormat) return error_of(Errc::kNewerFormat, format);
+    BoxIdentity identity;
+    uint64_t journals = 0;
+    if (!value_of(text, "box-high ", 16, identity.id_high) || !value_of(text, "box-low ", 16, identity.id_low) ||
+        !value_of(text, "journals ", 10, journals) || !value_of(text, "segment-bytes ", 10, identity.segment_bytes) ||
+        journals == 0 || journals > 4096) {
+        return Errc::kCorruptDirectory;
+    }
+    identity.journal_count = static_cast<uint32_t>(journals);
+    return identity;
+}
+
+}  // namespace
+
+Result<BoxIdentity> open_data_directory(io::Files& files, uint32_t journal_count, uint64_t segment_bytes, uint64_t seed) {
+    if (const Status locked = files.lock(kLockFile); !locked) return locked.error();
+    if (files.exists(kBoxFile)) {
+        const auto bytes = files.read_all(kBoxFile);
+        if (!bytes) return bytes.error();
+        return parse({reinterpret_cast<const char*>(bytes->data()), bytes->size()});
+    }
+    const auto names = files.list("");
+    if (!names) return names.error();
+    if (!std::all_of(names->begin(), names->end(), [](const auto& name) { return may_precede(name); })) {
+        return Errc::kNotADirectory;
+    }
+    Prng prng(seed);
+    BoxIdentity identity{prng.next(), prng.next(), journal_count, segment_bytes, true};
+    char text[256];
+    const int length = std::snprintf(text, sizeof(text),
+                                     "eagre data directory\nformat %u\nbox-high %016" PRIx64 "\nbox-low %016" PRIx64
+                                     "\njournals %u\nsegment-bytes %" PRIu64 "\n",
+                                     kDirectoryFormat, identity.id_high, identity.id_low, journal_count, segment_bytes);
+    const Status written = files.replace(kBoxFile, std::as_bytes(std::span(text, static_cast<size_t>(length))));
+    if (!written) return written.error();
+    return identity;
+}
+
+}  // namespace eagre

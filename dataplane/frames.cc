@@ -1,0 +1,392 @@
+// What a core does with each kind of frame.
+#include <flatbuffers/flatbuffers.h>
+
+#include <algorithm>
+
+#include "dataplane/core.h"
+#include "wire/base/assert.h"
+#include "wire/base/crc32c.h"
+#include "wire/frame/batch.h"
+#include "wire/schema/request_generated.h"
+
+namespace eagre {
+
+using frame::FrameHeader;
+using frame::FrameKind;
+using ingress::Handled;
+using ingress::Session;
+
+namespace {
+
+// Cold tables are small: anything deeper or with more tables than this lies.
+constexpr flatbuffers::uoffset_t kColdDepthMax = 8;
+constexpr flatbuffers::uoffset_t kColdTableMax = 64;
+
+template <class Table>
+const Table* verified(std::span<const std::byte> payload) {
+    if (payload.size() < 16) return nullptr;
+    const auto* bytes = reinterpret_cast<const uint8_t*>(payload.data());
+    flatbuffers::Verifier verifier(bytes, payload.size(), kColdDepthMax, kColdTableMax);
+    return verifier.VerifyBuffer<Table>(nullptr) ? flatbuffers::GetRoot<Table>(bytes) : nullptr;
+}
+
+// FlatBuffers need not be a multiple of 8 bytes; frames must be. Trailing zeros don't disturb a root table.
+std::span<const std::byte> padded(const flatbuffers::FlatBufferBuilder& builder, std::vector<std::byte>& into) {
+    const auto bytes = std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize()));
+    into.assign((bytes.size() + 7) / 8 * 8, std::byte{0});
+    std::copy(bytes.begin(), bytes.end(), into.begin());
+    return into;
+}
+
+}  // namespace
+
+Handled Core::on_frame(Session& session, const FrameHeader& header, std::span<const std::byte> payload) {
+    switch (header.kind) {
+        case FrameKind::kHello:
+            on_hello(session, header, payload);
+            return Handled::kDone;
+        case FrameKind::kAppend:
+            return on_append(session, header, payload);
+        case FrameKind::kCredit:
+            fanout_->credit(session.id, header);
+            return Handled::kDone;
+        case FrameKind::kUnsubscribe:
+            fanout_->close(session.id, header.correlation);
+            return Handled::kDone;
+        case FrameKind::kRead:
+        case FrameKind::kSubscribe: {
+            const bool read = header.kind == FrameKind::kRead;
+            Status opened = fanout_->open(session.id, header);
+            if (!opened && opened.error().code == Errc::kUnknownShard) {
+                // Another core's? Deliveries are not handed over: the client goes there.
+                const auto place = directory_.find_shard(ShardId{header.shard});
+                if (place.shard != nullptr && place.shard->core != index_) {
+                    opened = error_of(Errc::kNotOwner, box_.ports[place.shard->core.value]);
+                }
+            }
+            if (!opened) {
+                reply_error(session, header, read ? FrameKind::kReadEnd : FrameKind::kDeliverEnd, opened.error());
+            }
+            return Handled::kDone;
+        }
+        case FrameKind::kLocate: {
+            const ack::ReplyTo to{ack::ReplyTo::Kind::kConnection, index_, session.id};
+            const auto place = directory_.find_shard(ShardId{header.shard});
+            if (place.shard != nullptr && place.shard->core != index_) {
+                if (!hand_over(place.shard->core, session.id, header, {})) {
+                    reply_error(session, header, FrameKind::kLocateReply, error_of(Errc::kBusy));
+                }
+                return Handled::kDone;
+            }
+            locate(header, to);
+            return Handled::kDone;
+        }
+        case FrameKind::kMetadata:
+            on_metadata(session, header, payload);
+            return Handled::kDone;
+        case FrameKind::kCommand:
+            if (session.control) return on_command(session, header, payload);
+            break;
+        default:
+            break;
+    }
+    sessions_->close_bad(session, header, error_of(Errc::kBadKind, static_cast<uint64_t>(header.kind)));
+    return Handled::kClose;
+}
+
+void Core::on_hello(Session& session, const FrameHeader& header, std::span<const std::byte> payload) {
+    const auto* hello = verified<wire::Hello>(payload);
+    if (hello == nullptr) {
+        sessions_->close_bad(session, header, error_of(Errc::kBadSchema));
+        return;
+    }
+    session.greeted = true;
+    flatbuffers::FlatBufferBuilder builder;
+    const auto ports = builder.CreateVector(box_.ports);
+    wire::HelloReplyBuilder table(builder);
+    table.add_box_id_high(box_.box_id_high);
+    table.add_box_id_low(box_.box_id_low);
+    table.add_core(index_.value);
+    table.add_ports(ports);
+    table.add_monotonic_ns(now_ns_);
+    table.add_incarnation(box_.incarnation);
+    builder.Finish(table.Finish());
+    session.outlet.push(frame::reply_to(header, FrameKind::kHelloReply), padded(builder, cold_payload_));
+    sessions_->mark_dirty(session);
+}
+
+void Core::on_metadata(Session& session, const FrameHeader& header, std::span<const std::byte> payload) {
+    const auto* request = verified<wire::MetadataRequest>(payload);
+    if (request == nullptr) {
+        sessions_->close_bad(session, header, error_of(Errc::kBadSchema));
+        return;
+    }
+    flatbuffers::FlatBufferBuilder builder;
+    std::vector<flatbuffers::Offset<wire::StreamInfo>> streams;
+    if (request->stream_name() != nullptr && request->stream_name()->size() > 0) {
+        const shard::StreamEntry* stream = directory_.find(request->stream_name()->string_view());
+        if (stream == nullptr) {
+            reply_error(session, header, FrameKind::kMetadataReply, error_of(Errc::kUnknownStream));
+            return;
+        }
+        streams.push_back(encode_stream(builder, *stream, box_, true));
+    } else {
+        for (const auto& [name, stream] : directory_.streams()) {
+            streams.push_back(encode_stream(builder, *stream, box_, false));
+        }
+    }
+    builder.Finish(wire::CreateMetadataReply(builder, builder.CreateVector(streams)));
+    session.outlet.push(frame::reply_to(header, FrameKind::kMetadataReply), padded(builder, cold_payload_));
+    sessions_->mark_dirty(session);
+}
+
+flatbuffers::Offset<wire::StreamInfo> encode_stream(flatbuffers::FlatBufferBuilder& builder,
+                                                    const shard::StreamEntry& stream, const Box& box,
+                                                    bool with_shards) {
+    std::vector<flatbuffers::Offset<wire::ShardInfo>> shards;
+    if (with_shards) {
+        for (const shard::ShardEntry& entry : stream.shards) {
+            const bool here = entry.stats != nullptr;
+            shards.push_back(wire::CreateShardInfo(
+                builder, entry.id.value, entry.range.starting.high, entry.range.starting.low, entry.range.ending.high,
+                entry.range.ending.low, entry.parent.value, entry.adjacent_parent.value, entry.open, entry.available,
+                entry.journal.value, entry.core.value, box.ports[entry.core.value],
+                here ? entry.stats->trim_horizon : 0, here ? entry.stats->durable_sequence : 0,
+                entry.first_sequence.value, entry.opened_ns));
+        }
+    }
+    return wire::CreateStreamInfo(builder, stream.id.value, builder.CreateString(stream.name), stream.map_version,
+                                  stream.retention_ms, stream.record_bytes_max, stream.created_ns,
+                                  builder.CreateVector(shards));
+}
+
+Handled Core::on_append(Session& session, const FrameHeader& header, std::span<const std::byte> payload) {
+    const ack::ReplyTo to{ack::ReplyTo::Kind::kConnection, index_, session.id};
+    FrameHeader routed = header;
+    bool check_map = true;
+    if ((header.flags & frame::kAppendRouteForMe) != 0) {
+        // The sender doesn't know the map: every key is hashed here, and all must agree on the shard.
+        const shard::StreamEntry* stream = directory_.find(StreamId{header.shard});
+        Errc refused = Errc::kOk;
+        const shard::ShardEntry* target = nullptr;
+        if (stream == nullptr) {
+            refused = Errc::kUnknownStream;
+        } else if (crc32c(payload) != header.payload_crc) {
+            refused = Errc::kBadCrc;
+        } else {
+            const auto batch = frame::BatchView::verify(payload, header.record_count, stream->record_bytes_max);
+            if (!batch) refused = batch.error().code;
+            for (uint32_t i = 0; batch && i < batch->record_count() && refused == Errc::kOk; ++i) {
+                const shard::ShardEntry* at = stream->route(frame::hash_of(batch->record(i)));
+                if (at == nullptr) refused = Errc::kUnavailable;
+                if (target != nullptr && at != target) refused = Errc::kWrongShard;
+                target = at;
+            }
+        }
+        if (refused != Errc::kOk) {
+            reply_error(session, header, FrameKind::kAppendReply, error_of(refused));
+            return refused == Errc::kBadCrc ? Handled::kClose : Handled::kDone;
+        }
+        routed.shard = target->id.value;
+        check_map = false;
+    }
+    shard::Shard* here = shard(ShardId{routed.shard});
+    if (here != nullptr) return append_here(*here, routed, payload, to, check_map, true);
+
+    const auto place = directory_.find_shard(ShardId{routed.shard});
+    if (place.shard == nullptr || place.shard->core == index_) {
+        const bool missing = place.shard != nullptr && !place.shard->available;
+        reply_error(session, header, FrameKind::kAppendReply, error_of(missing ? Errc::kUnavailable : Errc::kUnknownShard));
+        return Handled::kDone;
+    }
+    if (payload.size() > kHandoverPayloadBytesMax) {
+        reply_error(session, header, FrameKind::kAppendReply,
+                    error_of(Errc::kNotOwner, box_.ports[place.shard->core.value]));
+    } else if (!hand_over(place.shard->core, session.id, routed, payload)) {
+        reply_error(session, header, FrameKind::kAppendReply, error_of(Errc::kBusy));
+    } else if (frame::ack_mode_of(header) != frame::AckMode::kNone) {
+        ++session.unanswered;
+    }
+    return Handled::kDone;
+}
+
+// `may_block`: the frame can be kept and tried again (it came by our own connection); else a full window answers kBusy.
+Handled Core::append_here(shard::Shard& shard, const FrameHeader& header, std::span<const std::byte> payload,
+                          const ack::ReplyTo& to, bool check_map, bool may_block) {
+    JournalSlot* slot = slot_of(shard.journal);
+    EAGRE_ASSERT(slot != nullptr);
+    const shard::StreamEntry* stream = stream_of(shard.facts.shard);
+    if (slot->acks.full() && may_block) return Handled::kBlocked;
+
+    Result<shard::Appended> appended = Errc::kBusy;
+    if (!slot->acks.full()) {
+        shard::AppendContext context;
+        context.map_version = stream != nullptr ? stream->map_version : shard.facts.map_version;
+        context.wall_ns = wall_ns_;
+        context.sample = static_cast<uint32_t>(prng_.next());
+        context.check_map = check_map;
+        context.accept_repeated = box_.options.journal.mutants.accept_repeated_batch;
+        appended = shard::append(shard, producers_, header, payload, context);
+    }
+    const frame::AckMode mode = frame::ack_mode_of(header);
+    if (!appended) {
+        const Error error = appended.error();
+        if (error.code == Errc::kBusy && may_block) return Handled::kBlocked;
+        count_error(error.code);
+        if (mode != frame::AckMode::kNone) {
+            FrameHeader answer = frame::reply_to(header, FrameKind::kAppendReply, error);
+            answer.number = header.number;
+            reply(to, answer);
+        } else if (to.kind == ack::ReplyTo::Kind::kCore) {
+            reply({to.kind, to.core, {}}, frame::reply_to(header, FrameKind::kAppendReply, error));
+        }
+        return error.code == Errc::kBadCrc ? Handled::kClose : Handled::kDone;
+    }
+
+    ack::AckEntry entry;
+    entry.commit = appended->commit;
+    entry.shard = shard.facts.shard;
+    entry.first_sequence = appended->first_sequence;
+    entry.record_count = appended->record_count;
+    entry.correlation = header.correlation;
+    entry.batch = BatchNumber{header.number};
+    entry.received_ns = now_ns_;
+    if (!appended->repeated) {
+        entry.durable_after = shard.appended;
+        entry.payload_bytes = header.payload_bytes;
+        slot->waiting_bytes += header.payload_bytes;
+        ++stats_->batches_appended;
+        stats_->records_appended += header.record_count;
+        stats_->payload_bytes_appended += header.payload_bytes;
+    } else {
+        ++stats_->batches_repeated;
+    }
+    if (mode == frame::AckMode::kDurable) {
+        entry.to = to;
+        if (to.kind == ack::ReplyTo::Kind::kConnection) {
+            if (Session* session = sessions_->find(to.outlet)) ++session->unanswered;
+        }
+    } else if (mode == frame::AckMode::kAppended || to.kind == ack::ReplyTo::Kind::kCore) {
+        FrameHeader answer = frame::reply_to(header, FrameKind::kAppendReply);
+        answer.number = header.number;
+        answer.sequence = appended->first_sequence.value;
+        answer.record_count = appended->record_count;
+        ack::ReplyTo target = to;
+        if (mode == frame::AckMode::kNone) target.outlet = {};  // Only gives the hand-over's place back.
+        reply(target, answer);
+    }
+    slot->acks.push(entry);
+    return Handled::kDone;
+}
+
+void Core::locate(const FrameHeader& header, const ack::ReplyTo& to) {
+    shard::Shard* shard = this->shard(ShardId{header.shard});
+    Error error;
+    uint64_t next = 0;
+    if (shard == nullptr) {
+        error = error_of(Errc::kUnknownShard);
+    } else {
+        const uint64_t tail = shard->durable.value;
+        const uint64_t horizon = shard->trim_horizon().value;
+        switch (static_cast<frame::Position>(header.flags)) {
+            case frame::Position::kTrimHorizon:
+                next = horizon;
+                break;
+            case frame::Position::kLatest:
+                next = tail;
+                break;
+            case frame::Position::kAtSequenceNumber:
+            case frame::Position::kAfterSequenceNumber: {
+                const bool after = static_cast<frame::Position>(header.flags) == frame::Position::kAfterSequenceNumber;
+                next = header.sequence + (after ? 1 : 0);
+                if (header.sequence > tail || next > tail) error = error_of(Errc::kSequenceInFuture, tail);
+                if (next < horizon) error = error_of(Errc::kSequenceTrimmed, horizon);
+                break;
+            }
+            case frame::Position::kAtTimestamp: {
+                const auto located = shard->journal->locate_time(shard->facts.shard, header.sequence);
+                if (located) {
+                    next = located->value;
+                } else if (located.error().code == Errc::kBusy && locates_.size() < kLocatePendingMax) {
+                    locates_.push_back({to, header.correlation, shard->facts.shard, header.sequence});
+                    return;
+                } else {
+                    error = located.error();
+                }
+                break;
+            }
+            default:
+                error = error_of(Errc::kBadArgument, header.flags);
+        }
+    }
+    if (error.code != Errc::kOk) count_error(error.code);
+    FrameHeader answer = frame::reply_to(header, FrameKind::kLocateReply, error);
+    answer.sequence = next;
+    answer.number = shard != nullptr ? shard->durable.value : 0;
+    reply(to, answer);
+}
+
+bool Core::hand_over(CoreIndex to, reactor::OutletId outlet, const FrameHeader& header,
+                     std::span<const std::byte> payload) {
+    EAGRE_ASSERT_NE(to.value, index_.value);
+    if (handed_over_[to.value] == kHandoverQuota) {
+        ++stats_->handover_refused;
+        return false;
+    }
+    reactor::SpscRing& ring = box_.rings[index_.value][to.value];
+    const auto room = ring.reserve(sizeof(CoreMessage) + payload.size());
+    if (room.empty()) {
+        ++stats_->handover_refused;
+        return false;
+    }
+    CoreMessage message;
+    message.kind = CoreMessage::Kind::kRequest;
+    message.outlet = outlet;
+    message.header = header;
+    std::memcpy(room.data(), &message, sizeof(message));
+    if (!payload.empty()) std::memcpy(room.data() + sizeof(message), payload.data(), payload.size());
+    ring.publish();
+    ++handed_over_[to.value];
+    ++stats_->handed_over;
+    wake_[to.value] = true;
+    return true;
+}
+
+void Core::reply(const ack::ReplyTo& to, const FrameHeader& header) {
+    switch (to.kind) {
+        case ack::ReplyTo::Kind::kNobody:
+            return;
+        case ack::ReplyTo::Kind::kConnection:
+            if (Session* session = sessions_->find(to.outlet)) {
+                session->outlet.push(header);
+                sessions_->mark_dirty(*session);
+            }
+            return;
+        case ack::ReplyTo::Kind::kCore: {
+            reactor::SpscRing& ring = box_.reply_rings[index_.value][to.core.value];
+            const auto room = ring.reserve(sizeof(CoreMessage));
+            EAGRE_ASSERT(!room.empty());  // Reserved: the asking core has at most kHandoverQuota requests here.
+            CoreMessage message;
+            message.kind = CoreMessage::Kind::kReply;
+            message.outlet = to.outlet;
+            message.header = header;
+            std::memcpy(room.data(), &message, sizeof(message));
+            ring.publish();
+            wake_[to.core.value] = true;
+            return;
+        }
+    }
+}
+
+void Core::reply_error(Session& session, const FrameHeader& header, FrameKind kind, Error error) {
+    count_error(error.code);
+    if (header.kind == FrameKind::kAppend && frame::ack_mode_of(header) == frame::AckMode::kNone) return;
+    FrameHeader answer = frame::reply_to(header, kind, error);
+    if (kind == FrameKind::kAppendReply) answer.number = header.number;
+    session.outlet.push(answer);
+    sessions_->mark_dirty(session);
+}
+
+const shard::StreamEntry* Core::stream_of(ShardId shard) const { return directory_.find_shard(shard).stream; }
+
+}  // namespace eagre

@@ -1,0 +1,166 @@
+#include "dataplane/options.h"
+
+#include <charconv>
+#include <cstdio>
+#include <string_view>
+
+namespace eagre {
+namespace {
+
+constexpr const char* kHelp =
+    R"(eagred: the dataplane of Eagre. Usually started by `eagre up`, which starts eagre-control beside it.
+
+Usage: eagred --data DIR [options]
+
+  --data DIR              data directory; created when empty
+  --cores LIST            CPUs to pin one reactor each to, as 0 or 0,2 or 0-3   (0)
+  --listen ADDRESS        numeric address to listen on                          (127.0.0.1)
+  --port P                core k listens on P + k; 0 takes any free ports       (4568)
+  --insecure              allow an address beyond loopback; nobody is authenticated
+  --wait POLICY           spin, adaptive or block                               (adaptive)
+  --sched POLICY          other or idle: SCHED_IDLE, for cores kept for Eagre   (other)
+  --segment-bytes N       size of a journal segment, fixed at the first start   (268435456)
+  --ready-segments N      segments kept zeroed ahead, per core                  (2)
+  --window-bytes N        memory for the recent past, per core                  (33554432)
+  --commit-bytes N        a commit is sealed at this size                       (1048576)
+  --prepare-bytes-per-s N rate of zeroing ahead                                 (536870912)
+  --shards-max N          shards per core                                       (16384)
+  --lock-memory           mlockall
+  --mutant NAME           for tests: switch one protection off
+  --help, --version
+
+Sizes take suffixes K, M, G (powers of 1024).
+
+Examples:
+  eagred --data /var/lib/eagre
+  eagred --data /fast/eagre --cores 2,3 --wait spin --sched idle
+)";
+
+bool parse_number(std::string_view text, uint64_t& value) {
+    uint64_t factor = 1;
+    if (!text.empty()) {
+        const char last = text.back();
+        if (last == 'K' || last == 'k') factor = 1ULL << 10U;
+        if (last == 'M' || last == 'm') factor = 1ULL << 20U;
+        if (last == 'G' || last == 'g') factor = 1ULL << 30U;
+        if (factor != 1) text.remove_suffix(1);
+    }
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (code != std::errc() || end != text.data() + text.size() || value > UINT64_MAX / factor) return false;
+    value *= factor;
+    return true;
+}
+
+bool parse_cpus(std::string_view text, std::vector<uint32_t>& cpus) {
+    cpus.clear();
+    while (!text.empty()) {
+        const size_t comma = text.find(',');
+        const std::string_view part = text.substr(0, comma);
+        text = comma == std::string_view::npos ? std::string_view{} : text.substr(comma + 1);
+        const size_t dash = part.find('-');
+        uint64_t first = 0;
+        uint64_t last = 0;
+        if (!parse_number(part.substr(0, dash), first)) return false;
+        last = first;
+        if (dash != std::string_view::npos && !parse_number(part.substr(dash + 1), last)) return false;
+        if (last < first || last > 4095) return false;
+        for (uint64_t cpu = first; cpu <= last; ++cpu) cpus.push_back(static_cast<uint32_t>(cpu));
+    }
+    return !cpus.empty() && cpus.size() <= kCoreCountMax;
+}
+
+bool set_mutant(std::string_view name, journal::Mutants& mutants) {
+    if (name == "ack-before-sync") mutants.ack_before_sync = true;
+    else if (name == "skip-one-sync") mutants.skip_one_sync = true;
+    else if (name == "ignore-run-crc") mutants.ignore_run_crc = true;
+    else if (name == "append-to-old-tail") mutants.append_to_old_tail = true;
+    else if (name == "accept-repeated-batch") mutants.accept_repeated_batch = true;
+    else return false;
+    return true;
+}
+
+// One option with its value; false when the value is no good.
+bool apply(Options& o, std::string_view name, std::string_view value) {
+    uint64_t number = 0;
+    const bool is_number = parse_number(value, number);
+    if (name == "--data") return o.data = std::string(value), !value.empty();
+    if (name == "--cores") return parse_cpus(value, o.cpus);
+    if (name == "--listen") return o.listen = std::string(value), !value.empty();
+    if (name == "--mutant") return set_mutant(value, o.journal.mutants);
+    if (name == "--wait") {
+        if (value == "spin") o.wait = reactor::WaitPolicy::kSpin;
+        else if (value == "adaptive") o.wait = reactor::WaitPolicy::kAdaptive;
+        else if (value == "block") o.wait = reactor::WaitPolicy::kBlock;
+        else return false;
+        return true;
+    }
+    if (name == "--sched") return o.sched_idle = value == "idle", value == "idle" || value == "other";
+    if (!is_number) return false;
+    if (name == "--port") return o.port = static_cast<uint16_t>(number), number <= 65535 - kCoreCountMax;
+    if (name == "--segment-bytes") return o.journal.segment_bytes = number, number >= 4 * kMiB && number <= 4ULL << 30U && number % kMiB == 0;
+    if (name == "--ready-segments") return o.journal.ready_segment_count = static_cast<uint32_t>(number), number >= 1 && number <= 1024;
+    if (name == "--window-bytes") return o.journal.window_bytes = number, number >= 16 * kMiB && number <= 64ULL << 30U && number % kMiB == 0;
+    if (name == "--commit-bytes") return o.journal.commit_bytes_max = static_cast<uint32_t>(number), number >= 64 * kKiB && number <= 4 * kMiB;
+    if (name == "--prepare-bytes-per-s") return o.journal.prepare_bytes_per_s = number, number >= kMiB;
+    if (name == "--shards-max") return o.journal.shard_count_max = static_cast<uint32_t>(number), number >= 1 && number <= kBoxShardCountMax;
+    return false;
+}
+
+}  // namespace
+
+ParsedOptions parse_options(int argc, char** argv) {
+    static constexpr std::string_view kWithValue[] = {
+        "--data", "--cores", "--listen", "--port", "--wait", "--sched", "--segment-bytes", "--ready-segments",
+        "--window-bytes", "--commit-bytes", "--prepare-bytes-per-s", "--shards-max", "--mutant"};
+    ParsedOptions parsed;
+    for (int i = 1; i < argc; ++i) {
+        std::string_view name = argv[i];
+        if (name == "--help" || name == "-h") {
+            std::fputs(kHelp, stdout);
+            parsed.exit_now = true;
+            return parsed;
+        }
+        if (name == "--version") {
+            std::puts("eagred 0.1.0");
+            parsed.exit_now = true;
+            return parsed;
+        }
+        if (name == "--insecure") {
+            parsed.options.insecure = true;
+            continue;
+        }
+        if (name == "--lock-memory") {
+            parsed.options.lock_memory = true;
+            continue;
+        }
+        std::string_view value;
+        const size_t equals = name.find('=');
+        if (equals != std::string_view::npos) {
+            value = name.substr(equals + 1);
+            name = name.substr(0, equals);
+        }
+        bool known = false;
+        for (const std::string_view each : kWithValue) known = known || each == name;
+        if (!known) {
+            parsed.error = "unknown option " + std::string(name) + ": see eagred --help";
+            return parsed;
+        }
+        if (equals == std::string_view::npos) {
+            if (i + 1 == argc) {
+                parsed.error = std::string(name) + " needs a value: see eagred --help";
+                return parsed;
+            }
+            value = argv[++i];
+        }
+        if (!apply(parsed.options, name, value)) {
+            parsed.error = std::string(name) + " can't be '" + std::string(value) + "': see eagred --help";
+            return parsed;
+        }
+    }
+    if (parsed.options.data.empty()) parsed.error = "say where the data lives: --data DIR";
+    return parsed;
+}
+
+bool is_loopback(const std::string& address) { return address.starts_with("127.") || address == "::1"; }
+
+}  // namespace eagre

@@ -1,0 +1,91 @@
+#include "dataplane/shard/append.h"
+
+#include "wire/base/assert.h"
+#include "wire/base/crc32c.h"
+#include "wire/frame/batch.h"
+
+namespace eagre::shard {
+namespace {
+
+// A producer that names the shard itself is believed but for one record of each batch, drawn so that it can't know which.
+bool sample_lies_in_range(const frame::BatchView& batch, const HashKeyRange& range, uint32_t sample) {
+    const frame::RecordView record = batch.record(sample % batch.record_count());
+    return range.contains(frame::hash_of(record));
+}
+
+}  // namespace
+
+Result<Appended> append(Shard& shard, ProducerTable& producers, const frame::FrameHeader& header,
+                        std::span<const std::byte> payload, const AppendContext& context) {
+    EAGRE_ASSERT_EQ(payload.size(), header.payload_bytes);
+    const ProducerId producer{header.detail};
+    const BatchNumber number{header.number};
+
+    // A retry is answered first, whatever has become of the shard since: the first answer, or "never will be".
+    if (producer.value != 0 && !context.accept_repeated) {
+        const auto verdict = producers.check(producer, shard.facts.shard, number, header.payload_crc, header.record_count);
+        if (!verdict) {
+            // A first batch that was never seen can't have been stored: the closed shard may say so.
+            if (!shard.facts.open && verdict.error().code != Errc::kBatchMismatch &&
+                verdict.error().code != Errc::kBatchForgotten && verdict.error().code != Errc::kUnknownProducer) {
+                return error_of(Errc::kShardClosed, shard.appended.value - 1);
+            }
+            return verdict.error();
+        }
+        if (verdict->repeated) {
+            // The commit of the shard's newest run is not earlier than this batch's own: never acknowledged too early.
+            return Appended{shard.last_commit, verdict->first.first_sequence, verdict->first.record_count, true};
+        }
+    }
+    if (!shard.facts.open) return error_of(Errc::kShardClosed, shard.appended.value - 1);
+    if (context.check_map && header.sequence != context.map_version) {
+        return error_of(Errc::kStaleMap, context.map_version);
+    }
+
+    const auto room = shard.journal->begin_run(header.payload_bytes);
+    if (!room) return room.error();
+    EAGRE_ASSERT_EQ(room->size(), header.payload_bytes);
+    // The only copy on the way to the disk, fused with the CRC. Verified where it will be stored.
+    if (crc32c_copy(room->data(), payload) != header.payload_crc) {
+        shard.journal->abandon_run();
+        return Errc::kBadCrc;
+    }
+    const auto batch = frame::BatchView::verify(*room, header.record_count, shard.facts.record_bytes_max);
+    if (!batch) {
+        shard.journal->abandon_run();
+        return batch.error();
+    }
+    if (!sample_lies_in_range(*batch, shard.facts.range, context.sample)) {
+        shard.journal->abandon_run();
+        return Errc::kWrongShard;
+    }
+
+    journal::RunHeader run;
+    run.shard = shard.facts.shard.value;
+    run.first_sequence = shard.appended.value;
+    run.arrival_ns = shard.stamp(context.wall_ns);
+    run.producer = producer.value;
+    run.batch_number = number.value;
+    run.record_count = header.record_count;
+    run.stored_bytes = header.payload_bytes;
+    run.payload_crc = header.payload_crc;
+    if (producer.value != 0) {
+        const journal::BatchResult result{number, shard.appended, header.record_count, header.payload_crc};
+        const auto remembered = shard.journal->remember_producer(
+            producers.record(producer, shard.facts.shard, result, run.arrival_ns));
+        // Both tables have the same bound and ours was asked first.
+        EAGRE_ASSERT(remembered.has_value());
+    }
+    const journal::CommitNumber commit = shard.journal->finish_run(run);
+    shard.last_commit = commit;
+    const SequenceNumber first = shard.appended;
+    shard.appended.value += header.record_count;
+    shard.stats->appended_sequence = shard.appended.value;
+    shard.stats->records_in += header.record_count;
+    shard.stats->bytes_in += header.payload_bytes;
+    ++shard.stats->batches_in;
+    shard.stats->last_arrival_ns = run.arrival_ns;
+    return Appended{commit, first, header.record_count, false};
+}
+
+}  // namespace eagre::shard

@@ -1,0 +1,259 @@
+// The reactor's turn: Core::turn and its steps.
+#include <algorithm>
+#include <array>
+
+#include "dataplane/core.h"
+#include "wire/base/assert.h"
+
+namespace eagre {
+
+using frame::FrameHeader;
+using frame::FrameKind;
+
+bool Core::turn() {
+    const uint64_t timeout_ns = did_work_ ? 0 : kHousekeepingNs;
+    waiter_.turn(io_.events, did_work_, now_ns_, timeout_ns);
+    now_ns_ = io_.clock.monotonic_ns();
+    wall_ns_ = io_.clock.wall_ns();
+    const uint64_t began_ns = now_ns_;
+
+    size_t work = take_in_events();
+    work += take_in_messages();
+    work += sessions_->receive(now_ns_, !journals_behind() && !stopping_);
+    for (auto& slot : journals_) slot->journal->poll(now_ns_);
+    work += acknowledge();
+    if (!jobs_.empty()) work += work_on_jobs();
+    if (!locates_.empty()) work += retry_locates();
+    if (!cold_waiting_.empty()) work += send_waiting_cold();
+    work += fanout_->pump();
+    if (fanout_->busy()) ++work;
+    sessions_->flush();
+    wake_cores();
+    if (now_ns_ >= housekeeping_ns_) housekeeping(now_ns_);
+
+    ++stats_->turn_count;
+    if (work > 0) {
+        const uint64_t turn_ns = io_.clock.monotonic_ns() - began_ns;
+        stats_->turn_ns.record(turn_ns);
+        stats_->stall_ns_max = std::max(stats_->stall_ns_max, turn_ns);
+    } else {
+        ++stats_->idle_turn_count;
+    }
+    did_work_ = work > 0;
+    return did_work_;
+}
+
+// While more than half the window waits for the device, receiving more would only move the waiting from the socket to us.
+bool Core::journals_behind() const {
+    const uint64_t limit = box_.options.journal.window_bytes / 2;
+    return std::any_of(journals_.begin(), journals_.end(), [limit](const auto& slot) {
+        return slot->acks.full() || slot->waiting_bytes > limit;
+    });
+}
+
+size_t Core::take_in_events() {
+    std::array<io::ConnectionEvent, 256> events;
+    size_t total = 0;
+    for (;;) {
+        const size_t count = io_.connections.events(events);
+        for (const io::ConnectionEvent& event : std::span(events).first(count)) {
+            if (event.kind == io::ConnectionEvent::Kind::kAccepted) {
+                sessions_->accept(event.connection, event.listener == control_listener_, now_ns_);
+                continue;
+            }
+            ingress::Session* session = sessions_->find(event.connection);
+            if (session == nullptr) continue;  // Closed by us in the meantime.
+            if (event.kind == io::ConnectionEvent::Kind::kReadable) {
+                sessions_->mark_readable(*session);
+            } else {
+                session->outlet.set_writable();
+                sessions_->mark_dirty(*session);
+                fanout_->wake_outlet(session->id);
+            }
+        }
+        total += count;
+        if (count < events.size()) return total;
+    }
+}
+
+size_t Core::take_in_messages() {
+    size_t total = 0;
+    // At most one quota's worth from each core and turn, so that no core starves the rest.
+    const auto take = [&](reactor::SpscRing& ring, auto handle) {
+        for (uint32_t i = 0; i < kHandoverQuota; ++i) {
+            const auto bytes = ring.front();
+            if (bytes.data() == nullptr) return;
+            CoreMessage message;
+            std::memcpy(static_cast<void*>(&message), bytes.data(), sizeof(message));
+            handle(message, bytes.subspan(sizeof(message)));
+            ring.release();
+            ++total;
+        }
+    };
+    for (uint32_t from = 0; from < box_.core_count; ++from) {
+        if (from == index_.value) continue;
+        take(box_.reply_rings[from][index_.value], [&](const CoreMessage& message, std::span<const std::byte>) {
+            EAGRE_ASSERT_GT(handed_over_[from], 0U);
+            --handed_over_[from];
+            ingress::Session* session = sessions_->find(message.outlet);
+            if (session != nullptr && message.header.kind == FrameKind::kAppendReply) --session->unanswered;
+            reply({ack::ReplyTo::Kind::kConnection, index_, message.outlet}, message.header);
+        });
+        take(box_.rings[from][index_.value], [&](const CoreMessage& message, std::span<const std::byte> payload) {
+            if (message.kind == CoreMessage::Kind::kCold) {
+                on_cold(CoreIndex{from}, std::unique_ptr<ColdMessage>(static_cast<ColdMessage*>(message.cold)));
+            } else {
+                on_handed_over({ack::ReplyTo::Kind::kCore, CoreIndex{from}, message.outlet}, message.header, payload);
+            }
+        });
+    }
+    return total;
+}
+
+void Core::on_handed_over(const ack::ReplyTo& to, const FrameHeader& header, std::span<const std::byte> payload) {
+    if (header.kind == FrameKind::kLocate) {
+        locate(header, to);
+        return;
+    }
+    shard::Shard* target = shard(ShardId{header.shard});
+    if (target == nullptr) {
+        count_error(Errc::kUnknownShard);
+        FrameHeader answer = frame::reply_to(header, FrameKind::kAppendReply, error_of(Errc::kUnknownShard));
+        answer.number = header.number;
+        const bool silent = frame::ack_mode_of(header) == frame::AckMode::kNone;
+        reply(silent ? ack::ReplyTo{to.kind, to.core, {}} : to, answer);
+        return;
+    }
+    const bool check_map = (header.flags & frame::kAppendRouteForMe) == 0;
+    append_here(*target, header, payload, to, check_map, false);
+}
+
+size_t Core::acknowledge() {
+    size_t total = 0;
+    moved_.clear();
+    for (auto& slot : journals_) {
+        const auto answer = [&](const ack::AckEntry& entry, Errc code) {
+            FrameHeader header;
+            header.kind = FrameKind::kAppendReply;
+            header.flags = static_cast<uint16_t>(code);
+            header.correlation = entry.correlation;
+            header.shard = entry.shard.value;
+            header.number = entry.batch.value;
+            header.sequence = entry.first_sequence.value;
+            header.record_count = entry.record_count;
+            if (entry.to.kind == ack::ReplyTo::Kind::kConnection) {
+                ingress::Session* session = sessions_->find(entry.to.outlet);
+                if (session != nullptr) --session->unanswered;
+            }
+            reply(entry.to, header);
+        };
+        total += slot->acks.drain(slot->journal->durable(), [&](const ack::AckEntry& entry) {
+            slot->waiting_bytes -= entry.payload_bytes;
+            if (entry.durable_after.value != 0) {
+                shard::Shard* moved = shard(entry.shard);
+                if (moved != nullptr) {
+                    moved->advance_durable(std::max(moved->durable, entry.durable_after));
+                    if (moved_.empty() || moved_.back() != moved) moved_.push_back(moved);
+                }
+            }
+            ++stats_->batches_acknowledged;
+            if (entry.to.kind != ack::ReplyTo::Kind::kNobody) stats_->ack_ns.record(now_ns_ - entry.received_ns);
+            answer(entry, Errc::kOk);
+        });
+        if (slot->journal->failed() && !slot->acks.empty()) {
+            // Stored or not: nobody knows before recovery.
+            slot->waiting_bytes = 0;
+            slot->acks.drain_failed([&](const ack::AckEntry& entry) {
+                count_error(Errc::kOutcomeUnknown);
+                answer(entry, Errc::kOutcomeUnknown);
+                ++total;
+            });
+        }
+        if (slot->journal->failed() && !slot->failure_reported) {
+            slot->failure_reported = true;
+            std::fprintf(stderr, "eagred: core %u: a journal write or sync failed; its shards refuse writes until eagred is restarted\n",
+                         index_.value);
+        }
+    }
+    for (shard::Shard* moved : moved_) fanout_->wake_shard(*moved);
+    return total;
+}
+
+size_t Core::retry_locates() {
+    const std::vector<LocatePending> pending = std::move(locates_);
+    locates_.clear();
+    size_t answered = 0;
+    for (const LocatePending& entry : pending) {
+        FrameHeader request;
+        request.kind = FrameKind::kLocate;
+        request.flags = static_cast<uint16_t>(frame::Position::kAtTimestamp);
+        request.correlation = entry.correlation;
+        request.shard = entry.shard.value;
+        request.sequence = entry.time_ns;
+        const size_t before = locates_.size();
+        locate(request, entry.to);
+        if (locates_.size() == before) ++answered;
+    }
+    return answered;
+}
+
+void Core::wake_cores() {
+    for (uint32_t core = 0; core < box_.core_count; ++core) {
+        if (!wake_[core]) continue;
+        wake_[core] = false;
+        if (box_.events[core] != nullptr) box_.events[core]->wake();
+    }
+}
+
+void Core::housekeeping(uint64_t now_ns) {
+    housekeeping_ns_ = now_ns + kHousekeepingNs;
+    stats_->heartbeat_ns = now_ns;
+    sessions_->expire(now_ns);
+    // Summed aside first: a reader of the board never sees half a sum.
+    journal::JournalStats sum;
+    for (const auto& slot : journals_) {
+        const journal::JournalStats& j = slot->journal->stats();
+        sum.commit_count += j.commit_count;
+        sum.journal_bytes += j.journal_bytes;
+        sum.device_written_bytes += j.device_written_bytes;
+        sum.device_read_bytes += j.device_read_bytes;
+        sum.segments_live += j.segments_live;
+        sum.segments_ready += j.segments_ready;
+        sum.segments_recycled += j.segments_recycled;
+        sum.damaged_run_count += j.damaged_run_count;
+        sum.failed |= j.failed;
+        sum.disk_full |= j.disk_full;
+    }
+    shm::CoreStats& s = *stats_;
+    s.commit_count = sum.commit_count;
+    s.journal_bytes = sum.journal_bytes;
+    s.device_written_bytes = sum.device_written_bytes;
+    s.device_read_bytes = sum.device_read_bytes;
+    s.segments_live = sum.segments_live;
+    s.segments_ready = sum.segments_ready;
+    s.segments_recycled = sum.segments_recycled;
+    s.damaged_runs = sum.damaged_run_count;
+    s.journal_failed = sum.failed ? 1 : 0;
+    s.disk_full = sum.disk_full ? 1 : 0;
+    s.cpu_ns = io_.clock.thread_cpu_ns();
+    for (size_t i = 0; i < journals_.size(); ++i) {
+        if (i == 0) {
+            s.write_ns = journals_[i]->journal->write_latency_ns();
+            s.sync_ns = journals_[i]->journal->sync_latency_ns();
+        } else {
+            s.write_ns.merge(journals_[i]->journal->write_latency_ns());
+            s.sync_ns.merge(journals_[i]->journal->sync_latency_ns());
+        }
+    }
+    if (now_ns < retention_ns_) return;
+    retention_ns_ = now_ns + kRetentionNs;
+    const uint64_t trim_ns = retention_clock_->advance(wall_ns_, now_ns);
+    s.clock_waits = retention_clock_->waits() ? 1 : 0;
+    if (!retention_clock_->waits()) {
+        for (const auto& slot : journals_) slot->journal->retain(trim_ns);
+    }
+    producers_.expire(wall_ns_);
+    for (const auto& [id, shard] : shards_) shard->stats->trim_horizon = shard->trim_horizon().value;
+}
+
+}  // namespace eagre
