@@ -1,0 +1,237 @@
+// eagred: the dataplane. Reads as the life of the process: options, safety, directory, cores, serve, stop.
+#include <unistd.h>
+
+#include <barrier>
+#include <cinttypes>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dataplane/box.h"
+#include "dataplane/core.h"
+#include "dataplane/data_directory.h"
+#include "dataplane/io/uring/shared_file.h"
+#include "dataplane/io/uring/system_clock.h"
+#include "dataplane/io/uring/threads.h"
+#include "dataplane/io/uring/uring_io.h"
+#include "dataplane/options.h"
+
+namespace eagre {
+namespace {
+
+// Exit codes: 2 for a wrong command line, 1 for everything else that keeps us from serving.
+int fail(const char* what, const Error& error) {
+    const std::string_view name = errc_name(error.code);
+    const std::string_view advice = errc_advice(error.code);
+    std::fprintf(stderr, "eagred: %s: %.*s: %.*s", what, static_cast<int>(name.size()), name.data(),
+                 static_cast<int>(advice.size()), advice.data());
+    if (error.os_errno != 0) std::fprintf(stderr, " (%s)", std::strerror(error.os_errno));
+    if (error.detail != 0) std::fprintf(stderr, " [%" PRIu64 "]", error.detail);
+    std::fputc('\n', stderr);
+    return 1;
+}
+
+/// What the cores tell each other while they start: written by one before a barrier, read by all behind it.
+struct Startup {
+    explicit Startup(uint32_t count) : errors(count), cores(count), barrier(count) {}
+    std::vector<std::optional<Error>> errors;
+    std::vector<Core*> cores;
+    std::barrier<> barrier;
+    bool failed() const {
+        for (const auto& error : errors) {
+            if (error) return true;
+        }
+        return false;
+    }
+};
+
+struct Merged {
+    std::vector<shard::StreamEntry> streams;
+    uint64_t stream_id_max = 0;
+    uint64_t shard_id_max = 0;
+    uint64_t epoch = 0;
+    uint64_t last_arrival_ns = 0;
+};
+
+// Every core works out the same view of all streams from what all journals recovered.
+Merged merge(const Startup& startup) {
+    Merged merged;
+    for (const Core* core : startup.cores) {
+        for (const shard::StreamEntry& found : core->recovered_streams()) {
+            shard::StreamEntry* known = nullptr;
+            for (auto& each : merged.streams) {
+                if (each.id == found.id) known = &each;
+            }
+            if (known == nullptr) {
+                merged.streams.push_back(found);
+                continue;
+            }
+            if (found.map_version > known->map_version) {
+                auto shards = known->shards;
+                *known = found;
+                known->shards.insert(known->shards.end(), shards.begin(), shards.end());
+            } else {
+                known->shards.insert(known->shards.end(), found.shards.begin(), found.shards.end());
+            }
+        }
+        for (const journal::RecoveryReport& report : core->reports()) {
+            merged.stream_id_max = std::max(merged.stream_id_max, report.stream_id_max);
+            merged.shard_id_max = std::max(merged.shard_id_max, report.shard_id_max);
+            merged.last_arrival_ns = std::max(merged.last_arrival_ns, report.last_arrival_ns);
+        }
+        merged.epoch = std::max(merged.epoch, core->recovered_epoch());
+    }
+    return merged;
+}
+
+void report_recovery(uint32_t index, const Core& core) {
+    for (const journal::RecoveryReport& report : core.reports()) {
+        std::fprintf(stderr,
+                     "eagred: core %u: journal recovered in %.1f ms: incarnation %" PRIu64 ", %" PRIu64 " sealed segments, %" PRIu64
+                     " commits scanned (%.1f MiB), %" PRIu64 " bytes cut, %" PRIu64 " damaged runs\n",
+                     index, static_cast<double>(report.duration_ns) / 1e6, report.incarnation, report.sealed_segment_count,
+                     report.commit_count, static_cast<double>(report.scanned_bytes) / (1024.0 * 1024.0), report.cut_bytes,
+                     report.damaged_run_count);
+    }
+}
+
+// The life of one core's thread.
+void core_main(Box& box, uint32_t index, Startup& startup, std::optional<Error>& close_error) {
+    const auto give_up = [&](Error error) { startup.errors[index] = error; };
+    std::unique_ptr<io::UringIo> io;
+    std::unique_ptr<Core> core;
+    auto made = io::UringIo::create({box.options.data});
+    if (!made) {
+        give_up(made.error());
+    } else {
+        io = std::move(*made);
+        auto created = Core::create(box, CoreIndex{index}, io->io());
+        if (!created) give_up(created.error());
+        else core = std::move(*created);
+    }
+    startup.cores[index] = core.get();
+    startup.barrier.arrive_and_wait();  // All have recovered, or not.
+    if (startup.failed()) return;
+    if (index == 0) {
+        for (const Core* each : startup.cores) box.incarnation = std::max(box.incarnation, each->incarnation());
+    }
+    const Merged merged = merge(startup);
+    report_recovery(index, *core);
+    startup.barrier.arrive_and_wait();  // All have read what all recovered.
+    core->start(merged.streams, merged.stream_id_max, merged.shard_id_max, merged.epoch, merged.last_arrival_ns);
+    if (const Status listening = core->listen(); !listening) give_up(listening.error());
+    if (index == 0 && !startup.errors[0]) {
+        if (const Status control = core->listen_control(box.options.data + "/eagred.sock"); !control) give_up(control.error());
+    }
+    startup.barrier.arrive_and_wait();  // All listen, or not.
+    if (startup.failed()) return;
+    if (index == 0) {
+        std::string ports;
+        for (const uint16_t port : box.ports) ports += std::to_string(port) + "\n";
+        // The file appears when all is ready: who starts us waits for it.
+        const Status written = io->io().files.replace("ports", std::as_bytes(std::span(ports.data(), ports.size())));
+        if (!written) fail("can't write the ports file", written.error());
+        std::fprintf(stderr, "eagred: serving on %s port %u (%u core%s), data in %s\n", box.options.listen.c_str(), box.ports[0],
+                     box.core_count, box.core_count == 1 ? "" : "s", box.options.data.c_str());
+        auto* header = static_cast<shm::StatsHeader*>(box.board);
+        header->incarnation = box.incarnation;
+    }
+    core->run();
+    if (const Status closed = core->close(); !closed) close_error = closed.error();
+    startup.barrier.arrive_and_wait();  // Nobody wakes a core that is gone.
+}
+
+int serve(Options options) {
+    for (const uint32_t cpu : options.cpus) {
+        if (!io::cpu_is_usable(cpu)) {
+            std::fprintf(stderr, "eagred: CPU %u does not exist or may not be used here: see --cores\n", cpu);
+            return 2;
+        }
+    }
+    if (!is_loopback(options.listen) && !options.insecure) return fail(options.listen.c_str(), error_of(Errc::kInsecure));
+    if (options.insecure && !is_loopback(options.listen)) {
+        std::fprintf(stderr, "eagred: WARNING: listening on %s without authentication: anybody who reaches it can read and write\n",
+                     options.listen.c_str());
+    }
+
+    // Blocks the signals before any thread exists, so that all of them inherit the mask.
+    Box box;
+    std::thread signals = io::watch_signals(box.stop, [&box] {
+        for (io::Events* events : box.events) {
+            if (events != nullptr) events->wake();
+        }
+    });
+    const auto end = [&signals](int status) {
+        io::end_signals(signals);
+        return status;
+    };
+
+    box.core_count = static_cast<uint32_t>(options.cpus.size());
+    // Identity and lock live as long as this back end: the directory is ours until the end.
+    auto directory_io = io::UringIo::create({options.data});
+    if (!directory_io) return end(fail(options.data.c_str(), directory_io.error()));
+    io::Files& files = (*directory_io)->io().files;
+    const auto identity =
+        open_data_directory(files, box.core_count, options.journal.segment_bytes, (*directory_io)->io().seed);
+    if (!identity) return end(fail(options.data.c_str(), identity.error()));
+    box.box_id_high = identity->id_high;
+    box.box_id_low = identity->id_low;
+    box.journal_count = identity->journal_count;
+    options.journal.segment_bytes = identity->segment_bytes;
+    if (files.exists("ports")) (void)files.remove("ports");
+    box.options = options;
+    for (uint32_t id = 0; id < box.journal_count; ++id) {
+        char name[32];
+        std::snprintf(name, sizeof(name), "journal-%04u", id);
+        const bool there = identity->fresh || files.exists(name);
+        box.journal_available.push_back(there);
+        if (!there) std::fprintf(stderr, "eagred: %s is missing: its shards are unavailable until it is back\n", name);
+    }
+    auto board = io::SharedFile::create(options.data + "/stats.shm",
+                                        shm::stats_file_bytes(box.core_count, options.stats_shard_capacity));
+    if (!board) return end(fail("stats.shm", board.error()));
+    box.board = board->base();
+    if (const Status prepared = box.prepare(); !prepared) return end(fail("memory", prepared.error()));
+    auto* header = static_cast<shm::StatsHeader*>(box.board);
+    header->pid = static_cast<uint32_t>(::getpid());
+    header->started_wall_ns = io::SystemClock().wall_ns();
+    if (options.lock_memory) {
+        if (const Status locked = io::lock_memory(); !locked) fail("--lock-memory", locked.error());
+    }
+
+    Startup startup(box.core_count);
+    std::vector<std::optional<Error>> close_errors(box.core_count);
+    std::vector<std::thread> threads;
+    for (uint32_t index = 0; index < box.core_count; ++index) {
+        shm::core_stats(box.board, index)->os_cpu = options.cpus[index];
+        const io::ThreadOptions thread{options.cpus[index], options.sched_idle, "eagre-core"};
+        threads.push_back(io::start_pinned(
+            thread, [&box, &startup, &close_errors, index] { core_main(box, index, startup, close_errors[index]); }));
+    }
+    for (std::thread& thread : threads) thread.join();
+    int status = 0;
+    for (const auto& error : startup.errors) {
+        if (error) status = fail("can't serve", *error);
+    }
+    for (const auto& error : close_errors) {
+        if (error) status = fail("stopped, but a journal could not be sealed (it will be scanned at the next start)", *error);
+    }
+    if (status == 0) std::fprintf(stderr, "eagred: stopped in good order\n");
+    return end(status);
+}
+
+}  // namespace
+}  // namespace eagre
+
+int main(int argc, char** argv) {
+    eagre::ParsedOptions parsed = eagre::parse_options(argc, argv);
+    if (parsed.exit_now) return 0;
+    if (!parsed.error.empty()) {
+        std::fprintf(stderr, "eagred: %s\n", parsed.error.c_str());
+        return 2;
+    }
+    return eagre::serve(std::move(parsed.options));
+}
