@@ -422,6 +422,11 @@ void Core::answer_command(reactor::OutletId outlet, uint64_t correlation, uint64
         }
     }
     const auto list = builder.CreateVector(streams);
+    std::vector<uint32_t> missing;
+    for (uint32_t id = 0; id < box_.journal_count; ++id) {
+        if (!box_.journal_available[id]) missing.push_back(id);
+    }
+    const auto journals_missing = builder.CreateVector(missing);
     wire::CommandReplyBuilder table(builder);
     table.add_id(command_id);
     table.add_code(static_cast<uint16_t>(error.code));
@@ -431,6 +436,7 @@ void Core::answer_command(reactor::OutletId outlet, uint64_t correlation, uint64
     table.add_shard_id_max(shard_id_max_);
     table.add_stream_id_max(stream_id_max_);
     table.add_clock_waits(retention_clock_->waits());
+    table.add_journals_missing(journals_missing);
     builder.Finish(table.Finish());
     const auto bytes = std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize()));
     cold_payload_.assign((bytes.size() + 7) / 8 * 8, std::byte{0});

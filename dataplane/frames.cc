@@ -157,7 +157,7 @@ flatbuffers::Offset<wire::StreamInfo> encode_stream(flatbuffers::FlatBufferBuild
     }
     return wire::CreateStreamInfo(builder, stream.id.value, builder.CreateString(stream.name), stream.map_version,
                                   stream.retention_ms, stream.record_bytes_max, stream.created_ns,
-                                  builder.CreateVector(shards));
+                                  builder.CreateVector(shards), static_cast<uint32_t>(stream.shards.size()));
 }
 
 Handled Core::on_append(Session& session, const FrameHeader& header, std::span<const std::byte> payload) {
