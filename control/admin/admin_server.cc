@@ -11,10 +11,10 @@ namespace eagre::admin {
 
 void AdminServer::poll() {
     const uint64_t now = transport_.monotonic_ns();
-    accept_all(now);
     for (auto it = connections_.begin(); it != connections_.end();) {
         it = serve(it->first, it->second, now) ? std::next(it) : connections_.erase(it);
     }
+    accept_all(now);  // Behind those who left, whose places are free.
 }
 
 void AdminServer::accept_all(uint64_t now_ns) {

@@ -104,6 +104,7 @@ class Reconciler {
         note("stream created, as was intended name={} id={}", stream.row.name, stream.row.id.value);
         StreamRow row = stream.row;
         row.state = StreamState::kActive;
+        take_attributes(row, *fact);
         put_row(row);
     }
 

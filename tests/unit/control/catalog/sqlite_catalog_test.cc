@@ -1,0 +1,206 @@
+// The embedded catalogue: what was applied is there after reopening, whole or not at all; a stale revision changes nothing; a file that is
+// rotten or not ours is moved aside; a newer one is left alone.
+#include "control/catalog/sqlite_catalog.h"
+
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "control/log/log.h"
+
+namespace eagre::catalog {
+namespace {
+
+namespace fs = std::filesystem;
+
+class SqliteCatalog : public testing::Test {
+  protected:
+    SqliteCatalog() : directory_(fs::temp_directory_path() / ("eagre-catalog-" + std::to_string(getpid()))) {
+        log::set_level(log::Level::kOff);
+        fs::remove_all(directory_);
+        fs::create_directories(directory_);
+        path_ = directory_ / "catalog.sqlite";
+    }
+    ~SqliteCatalog() override { fs::remove_all(directory_); }
+
+    std::unique_ptr<Catalog> open() {
+        auto opened = open_sqlite_catalog(path_, 42);
+        EXPECT_TRUE(opened.has_value());
+        return opened ? std::move(*opened) : nullptr;
+    }
+    void run_sql(const char* sql) {
+        sqlite3* db = nullptr;
+        ASSERT_EQ(sqlite3_open(path_.c_str(), &db), SQLITE_OK);
+        EXPECT_EQ(sqlite3_exec(db, sql, nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(db);
+        sqlite3_close(db);
+    }
+    bool moved_aside() const { return fs::exists(path_ + ".corrupt-42"); }
+
+    fs::path directory_;
+    std::string path_;
+};
+
+Change stream_with_shards() {
+    Change change;
+    StreamRow row;
+    row.id = StreamId(3);
+    row.name = "quotes";
+    row.state = StreamState::kCreating;
+    row.retention_ms = UINT64_MAX;
+    row.record_bytes_max = 1000;
+    row.created_ns = 5;
+    row.map_version = 2;
+    change.put_streams.push_back(row);
+    for (uint64_t id = 7; id < 10; ++id) {
+        ShardRow shard;
+        shard.id = ShardId(id);
+        shard.stream = row.id;
+        shard.range = {{id, UINT64_MAX}, {UINT64_MAX, id}};
+        shard.parent = ShardId(1);
+        shard.adjacent_parent = ShardId(2);
+        shard.journal = JournalId(5);
+        shard.first_sequence = SequenceNumber(99);
+        shard.open = id != 8;
+        change.put_shards.push_back(shard);
+    }
+    change.put_meta = MetaRow{Epoch(4), StreamId(3), ShardId(9), 1, 2, 0};
+    return change;
+}
+
+TEST_F(SqliteCatalog, KeepsEveryFieldOverReopening) {
+    const Change change = stream_with_shards();
+    ASSERT_TRUE(open()->apply(change).value());
+    const auto catalog = open();
+    const auto streams = catalog->streams().value();
+    ASSERT_EQ(streams.size(), 1U);
+    EXPECT_EQ(streams[0].id, StreamId(3));
+    EXPECT_EQ(streams[0].name, "quotes");
+    EXPECT_EQ(streams[0].state, StreamState::kCreating);
+    EXPECT_EQ(streams[0].retention_ms, UINT64_MAX);
+    EXPECT_EQ(streams[0].record_bytes_max, 1000U);
+    EXPECT_EQ(streams[0].created_ns, 5U);
+    EXPECT_EQ(streams[0].map_version, 2U);
+    EXPECT_GT(streams[0].revision, 0U);
+    EXPECT_EQ(catalog->shards(StreamId(3)).value(), change.put_shards);
+    const MetaRow meta = catalog->meta().value();
+    EXPECT_EQ(meta.epoch, Epoch(4));
+    EXPECT_EQ(meta.stream_id_max, StreamId(3));
+    EXPECT_EQ(meta.shard_id_max, ShardId(9));
+    EXPECT_EQ(meta.box_id_high, 1U);
+    EXPECT_EQ(meta.box_id_low, 2U);
+}
+
+TEST_F(SqliteCatalog, ChangesNothingWhenARevisionIsNotTheExpectedOne) {
+    const auto catalog = open();
+    ASSERT_TRUE(catalog->apply(stream_with_shards()).value());
+    EXPECT_FALSE(catalog->apply(stream_with_shards()).value()) << "expected no such row";
+
+    Change stale;
+    stale.put_streams.push_back(catalog->streams().value()[0]);
+    stale.put_streams[0].state = StreamState::kActive;
+    ASSERT_TRUE(catalog->apply(stale).value());
+    stale.put_streams[0].state = StreamState::kDeleting;
+    stale.delete_shards = {ShardId(7)};
+    EXPECT_FALSE(catalog->apply(stale).value());
+    EXPECT_EQ(catalog->streams().value()[0].state, StreamState::kActive);
+    EXPECT_EQ(catalog->shards(StreamId(3)).value().size(), 3U);
+
+    Change drop;
+    drop.delete_streams = {{StreamId(3), stale.put_streams[0].revision}};
+    EXPECT_FALSE(catalog->apply(drop).value());
+    Change meta;
+    meta.put_meta = MetaRow{Epoch(9), StreamId(3), ShardId(9), 1, 2, 0};
+    EXPECT_FALSE(catalog->apply(meta).value());
+    EXPECT_EQ(catalog->meta().value().epoch, Epoch(4));
+}
+
+TEST_F(SqliteCatalog, DeletesAStreamWithItsShards) {
+    const auto catalog = open();
+    ASSERT_TRUE(catalog->apply(stream_with_shards()).value());
+    Change drop;
+    drop.delete_streams = {{StreamId(3), catalog->streams().value()[0].revision}};
+    ASSERT_TRUE(catalog->apply(drop).value());
+    EXPECT_TRUE(catalog->streams().value().empty());
+    EXPECT_TRUE(catalog->shards(StreamId(3)).value().empty());
+}
+
+TEST_F(SqliteCatalog, OneNameBelongsToOneStream) {
+    const auto catalog = open();
+    ASSERT_TRUE(catalog->apply(stream_with_shards()).value());
+    Change twin;
+    twin.put_streams.push_back(catalog->streams().value()[0]);
+    twin.put_streams[0].id = StreamId(4);
+    twin.put_streams[0].revision = 0;
+    const auto applied = catalog->apply(twin);
+    ASSERT_FALSE(applied.has_value());
+    EXPECT_EQ(applied.error().code, Errc::kStreamExists);
+    EXPECT_EQ(catalog->streams().value().size(), 1U);
+    // And a refused change leaves no transaction behind.
+    twin.put_streams[0].name = "trades";
+    EXPECT_TRUE(catalog->apply(twin).value());
+}
+
+TEST_F(SqliteCatalog, TellsTheWatcherWhatWasStored) {
+    struct Witness final : Watcher {
+        void on_change(const Change& applied) override { seen.push_back(applied); }
+        std::vector<Change> seen;
+    } witness;
+    const auto catalog = open();
+    catalog->watch(&witness);
+    ASSERT_TRUE(catalog->apply(stream_with_shards()).value());
+    EXPECT_FALSE(catalog->apply(stream_with_shards()).value());
+    ASSERT_EQ(witness.seen.size(), 1U);
+    EXPECT_EQ(witness.seen[0].put_streams[0].revision, catalog->streams().value()[0].revision);
+    EXPECT_EQ(witness.seen[0].put_meta->revision, catalog->meta().value().revision);
+    catalog->watch(nullptr);
+}
+
+TEST_F(SqliteCatalog, MovesAsideWhatIsNotSqlite) {
+    std::ofstream(path_) << std::string(8192, 'x');
+    EXPECT_TRUE(open()->streams().value().empty());
+    EXPECT_TRUE(moved_aside());
+}
+
+TEST_F(SqliteCatalog, MovesAsideRottenPages) {
+    ASSERT_TRUE(open()->apply(stream_with_shards()).value());
+    std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
+    const auto size = static_cast<std::streamoff>(fs::file_size(path_));
+    // Everything but the first page, which says what the file is.
+    file.seekp(4096);
+    file << std::string(static_cast<size_t>(size - 4096), '\x5a');
+    file.close();
+    const auto catalog = open();
+    EXPECT_TRUE(moved_aside());
+    EXPECT_TRUE(catalog->streams().value().empty());
+    EXPECT_TRUE(catalog->apply(stream_with_shards()).value());
+}
+
+TEST_F(SqliteCatalog, MovesAsideValuesThatMakeNoSense) {
+    ASSERT_TRUE(open()->apply(stream_with_shards()).value());
+    run_sql("UPDATE shards SET ending_hash = x'00' WHERE id = 8");
+    EXPECT_TRUE(open()->streams().value().empty());
+    EXPECT_TRUE(moved_aside());
+}
+
+TEST_F(SqliteCatalog, MovesAsideAnothersDatabase) {
+    run_sql("CREATE TABLE songs (title TEXT)");
+    EXPECT_TRUE(open()->streams().value().empty());
+    EXPECT_TRUE(moved_aside());
+}
+
+TEST_F(SqliteCatalog, LeavesANewerSchemaAlone) {
+    ASSERT_TRUE(open()->apply(stream_with_shards()).value());
+    run_sql("PRAGMA user_version = 9");
+    const auto opened = open_sqlite_catalog(path_, 42);
+    ASSERT_FALSE(opened.has_value());
+    EXPECT_EQ(opened.error().code, Errc::kNewerFormat);
+    EXPECT_EQ(opened.error().detail, 9U);
+    EXPECT_FALSE(moved_aside());
+    run_sql("PRAGMA user_version = 1");
+    EXPECT_EQ(open()->streams().value().size(), 1U);
+}
+
+}  // namespace
+}  // namespace eagre::catalog
