@@ -82,6 +82,8 @@ class Controller {
     };
     void drive_all();
     void drive(const streams::Stream& stream, Drive& drive);
+    /// False: a shard lies in a journal that is missing. Deleting waits for it: what is forgotten here would come back with it.
+    bool journals_complete(const streams::Stream& stream) const;
     void take_drive_reply(StreamId stream, const channel::Event& event);
     void refuse(const streams::Stream& stream, Error error);
     /// Applies and logs. False: it is not durable, and will be planned again.

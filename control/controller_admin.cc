@@ -19,8 +19,8 @@ streams::CreateRequest create_request(const admin::Request& request) {
     return {request.name, request.shard_count, request.retention_ms, request.record_bytes_max};
 }
 
-/// One sentence for people: what was asked, what became of it, what to do.
-std::string explain(const admin::Request& request, Error error) {
+/// What was asked, what became of it, what to do. `waiting`: the intention is durable.
+std::string explain(const admin::Request& request, Error error, bool waiting) {
     const std::string subject = request.name.empty() ? std::string() : fmt::format(" '{}'", request.name);
     std::string text = fmt::format("{}{}: {}", wire::EnumNameAdminOp(request.op), subject, errc_advice(error.code));
     if (request.op == AdminOp::CreateStream) {
@@ -38,7 +38,9 @@ std::string explain(const admin::Request& request, Error error) {
         }
     }
     const bool kept = request.op == AdminOp::DeleteStream || request.op == AdminOp::SetRetention;
-    if (kept && error.code == Errc::kTimeout) text += " It is written down and will be done when the dataplane can.";
+    if (kept && waiting && (error.code == Errc::kTimeout || error.code == Errc::kUnavailable)) {
+        text += " It is written down, and will be done when all its journals are there.";
+    }
     return text;
 }
 
@@ -196,7 +198,7 @@ bool Controller::finish(const Pending& pending, Error error) {
     admin::Answer answer;
     answer.error = error;
     if (error.code != Errc::kOk) {
-        answer.message = explain(pending.request, error);
+        answer.message = explain(pending.request, error, pending.wait == Pending::Wait::kOutcome);
         log::info("admin", "request refused op={} name={} reason={} detail={}", wire::EnumNameAdminOp(pending.request.op),
                   pending.request.name, errc_name(error.code), error.detail);
     }
@@ -256,6 +258,7 @@ bool Controller::advance_outcome(Pending& pending) {
     if (pending.request.op == AdminOp::CreateStream) return advance_create(pending, stream);
     if (pending.request.op == AdminOp::DeleteStream) {
         if (stream == nullptr) return finish(pending, Error{});
+        if (ready() && !journals_complete(*stream)) return finish(pending, error_of(Errc::kUnavailable));
     } else {
         if (stream == nullptr || stream->row.state == StreamState::kDeleting) return finish(pending, error_of(Errc::kUnknownStream));
         const auto refused = refused_.find(pending.stream);

@@ -1,5 +1,6 @@
 // Driving each stream from its intention to the fact: one command at a time for a stream, retried with back-off.
 #include <algorithm>
+#include <utility>
 
 #include "control/controller.h"
 #include "control/log/log.h"
@@ -41,12 +42,21 @@ bool worth_retrying(Errc code) {
 }  // namespace
 
 void Controller::drive_all() {
+    // Streams are opened in the order of their ids, one at a time: a dataplane takes an unknown id below one that it has seen for one
+    // that was used before, and rightly refuses it.
+    bool opening = false;
     for (const auto& [id, stream] : table_.streams()) {
         if (stream.row.state == StreamState::kActive) continue;
+        if (stream.row.state == StreamState::kCreating && std::exchange(opening, true)) continue;
+        if (stream.row.state == StreamState::kDeleting && !journals_complete(stream)) continue;
         if (!channel_.has_room()) return;  // The next turn goes on; replies make room.
         drive(stream, drives_[id]);
-        if (!ready()) return;
     }
+}
+
+bool Controller::journals_complete(const streams::Stream& stream) const {
+    return std::all_of(stream.shards.begin(), stream.shards.end(),
+                       [this](const catalog::ShardRow& shard) { return facts_.journal_available(shard.journal); });
 }
 
 void Controller::drive(const streams::Stream& stream, Drive& drive) {

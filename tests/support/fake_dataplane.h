@@ -111,6 +111,8 @@ class FakeDataplane {
     }
 
     Error open(const wire::StreamInfo& wanted, bool half) {
+        // Ids are never used twice, whatever an old catalogue believes.
+        if (streams.count(wanted.id()) == 0 && wanted.id() <= stream_id_max) return error_of(Errc::kBadArgument, stream_id_max);
         streams::StreamFact& stream = streams[wanted.id()];
         stream.id = StreamId(wanted.id());
         stream.name = wanted.name()->str();

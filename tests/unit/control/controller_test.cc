@@ -321,6 +321,36 @@ TEST(Controller, KeepsShardsWhoseJournalIsMissing) {
     rig.expect_agreement();
 }
 
+TEST(Controller, DeletesOnlyWhenEveryJournalIsThere) {
+    ControlRig rig;
+    rig.start();
+    rig.create("both", 2);
+    rig.kill();
+    rig.dataplane.journals_missing = {0};
+    rig.start_and_agree();
+    EXPECT_EQ(rig.remove("both").code, Errc::kUnavailable);
+    EXPECT_EQ(rig.dataplane.streams.size(), 1U) << "half of it would come back with the journal";
+    EXPECT_TRUE(rig.list().streams.empty()) << "and yet it is meant to go";
+    rig.kill();
+    rig.dataplane.journals_missing = {};
+    rig.start_and_agree();
+    ASSERT_TRUE(rig.run_until([&] { return rig.dataplane.streams.empty(); }));
+    EXPECT_EQ(rig.create("both", 2).code, Errc::kOk);
+    rig.expect_agreement();
+}
+
+TEST(Controller, OpensStreamsInTheOrderOfTheirIds) {
+    ControlRig rig;
+    rig.start_and_agree();
+    rig.dataplane.refuse[CommandOp::OpenStream] = {Errc::kBusy};
+    rig.send({AdminOp::CreateStream, "first", 1, 0, 0});
+    rig.send({AdminOp::CreateStream, "second", 1, 0, 0});
+    EXPECT_EQ(rig.answer().code, Errc::kOk);
+    EXPECT_EQ(rig.answer().code, Errc::kOk);
+    EXPECT_EQ(rig.dataplane.shards_ever_opened, (std::vector<uint64_t>{1, 2}));
+    rig.expect_agreement();
+}
+
 TEST(Controller, DropsWhatCompleteJournalsDoNotKnow) {
     ControlRig rig;
     rig.start();
