@@ -144,7 +144,7 @@ void UringConnections::on_accept(uint64_t value, int32_t result, bool more) {
                 ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
             }
             arm_poll(slot);
-            events_.push_back({ConnectionEvent::Kind::kAccepted, id_of(slot, peer.generation), ListenerId{index}});
+            events_.push({ConnectionEvent::Kind::kAccepted, id_of(slot, peer.generation), ListenerId{index}});
         }
     }
     // Errors (out of descriptors) end the multishot: armed again, the backlog keeps the callers meanwhile.
@@ -162,21 +162,16 @@ void UringConnections::on_ready(uint64_t value, int32_t result, bool more) {
     const auto bits = result < 0 ? POLLIN | POLLERR : result;
     if ((bits & (POLLIN | POLLRDHUP | POLLHUP | POLLERR)) != 0 && peer.wants_read) {
         peer.wants_read = false;
-        events_.push_back({ConnectionEvent::Kind::kReadable, id_of(slot, generation), {}});
+        events_.push({ConnectionEvent::Kind::kReadable, id_of(slot, generation), {}});
     }
     if ((bits & (POLLOUT | POLLHUP | POLLERR)) != 0 && peer.wants_write) {
         peer.wants_write = false;
-        events_.push_back({ConnectionEvent::Kind::kWritable, id_of(slot, generation), {}});
+        events_.push({ConnectionEvent::Kind::kWritable, id_of(slot, generation), {}});
     }
 }
 
 size_t UringConnections::events(std::span<ConnectionEvent> events) {
-    size_t count = 0;
-    while (count < events.size() && !events_.empty()) {
-        events[count++] = events_.front();
-        events_.pop_front();
-    }
-    return count;
+    return events_.drain(events);
 }
 
 UringConnections::Peer* UringConnections::find(ConnectionId connection) {

@@ -2,11 +2,11 @@
 
 #include <sys/socket.h>
 
-#include <deque>
 #include <string>
 #include <vector>
 
 #include "dataplane/io/connections.h"
+#include "dataplane/io/uring/drain_queue.h"
 #include "dataplane/io/uring/ring.h"
 
 namespace eagre::io {
@@ -68,7 +68,7 @@ class UringConnections final : public Connections {
     std::vector<Listener> listeners_;
     std::vector<Peer> peers_;
     std::vector<uint32_t> free_;
-    std::deque<ConnectionEvent> events_;
+    DrainQueue<ConnectionEvent> events_{4096};
 };
 
 }  // namespace eagre::io

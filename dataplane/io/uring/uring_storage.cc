@@ -47,15 +47,11 @@ size_t UringStorage::submit(std::span<StorageOp* const> ops) {
 void UringStorage::on_completion(uint64_t value, int32_t result, bool /*more*/) {
     auto* op = reinterpret_cast<StorageOp*>(value);
     op->result = result;
-    done_.push_back(op);
+    done_.push(op);
 }
 
 size_t UringStorage::reap(std::span<StorageOp*> done) {
-    size_t count = 0;
-    while (count < done.size() && !done_.empty()) {
-        done[count++] = done_.front();
-        done_.pop_front();
-    }
+    const size_t count = done_.drain(done);
     EAGRE_ASSERT_GE(in_flight_, count);
     in_flight_ -= count;
     return count;

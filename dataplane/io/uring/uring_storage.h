@@ -1,12 +1,13 @@
 #pragma once
 
-#include <deque>
 #include <string>
 #include <vector>
 
 #include "dataplane/io/files.h"
 #include "dataplane/io/storage.h"
+#include "dataplane/io/uring/drain_queue.h"
 #include "dataplane/io/uring/ring.h"
+#include "dataplane/io/uring/uring_io.h"
 
 namespace eagre::io {
 
@@ -49,7 +50,7 @@ class UringStorage final : public Storage, public Files, public CompletionSink {
     uint32_t block_bytes_ = 4096;
     std::vector<int> fds_;
     std::vector<uint32_t> free_;
-    std::deque<StorageOp*> done_;
+    DrainQueue<StorageOp*> done_{kStorageInFlightMax};
     size_t in_flight_ = 0;
 };
 
