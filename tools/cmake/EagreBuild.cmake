@@ -77,14 +77,19 @@ function(eagre_program NAME)
     endif()
 endfunction()
 
-# eagre_test(NAME SOURCES ... DEPS ...): a GoogleTest program; ctest runs it as one test named NAME.
+# eagre_test(NAME SOURCES ... DEPS ... [TIMEOUT s]): a GoogleTest program; ctest runs it as one test NAME, label unit.
+# The release build has none: there the programs are tested as they ship (tests/e2e and its neighbours), and linking
+# every test with LTO would take longer than running it.
 function(eagre_test NAME)
     cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS" ${ARGN})
+    if(EAGRE_LTO)
+        return()
+    endif()
     if(NOT ARG_TIMEOUT)
         set(ARG_TIMEOUT 300)
     endif()
     add_executable(${NAME} ${ARG_SOURCES})
     target_link_libraries(${NAME} PRIVATE eagre_flags ${ARG_DEPS} gtest gmock gtest_main Threads::Threads)
     add_test(NAME ${NAME} COMMAND ${NAME})
-    set_tests_properties(${NAME} PROPERTIES TIMEOUT ${ARG_TIMEOUT} SKIP_RETURN_CODE 77)
+    set_tests_properties(${NAME} PROPERTIES TIMEOUT ${ARG_TIMEOUT} SKIP_RETURN_CODE 77 LABELS unit)
 endfunction()
