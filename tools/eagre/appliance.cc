@@ -1,0 +1,135 @@
+#include "tools/eagre/appliance.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <deque>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+
+#include "tools/eagre/progress.h"
+#include "tools/eagre/signals.h"
+#include "tools/eagre/stats_view.h"
+#include "tools/eagre/target.h"
+#include "wire/client/control_client.h"
+
+namespace eagre::cli {
+namespace {
+
+constexpr uint64_t kProbeNs = 250'000'000ULL;
+constexpr uint64_t kTickNs = 20'000'000ULL;
+constexpr size_t kLogLinesShown = 10;
+
+std::string last_lines(const std::string& path) {
+    std::ifstream file(path);
+    std::deque<std::string> lines;
+    for (std::string line; std::getline(file, line);) {
+        lines.push_back("  " + line + "\n");
+        if (lines.size() > kLogLinesShown) lines.pop_front();
+    }
+    std::string text;
+    for (const auto& line : lines) text += line;
+    return text;
+}
+
+}  // namespace
+
+std::string Appliance::address() const {
+    if (options_.listen == "0.0.0.0") return "127.0.0.1";
+    return options_.listen == "::" ? "::1" : options_.listen;
+}
+
+void Appliance::start_dataplane() {
+    std::filesystem::create_directories(options_.data);
+    std::vector<std::string> arguments = {"--data", options_.data,  "--listen", options_.listen,
+                                          "--port", fmt::format("{}", options_.port), "--wait", options_.wait};
+    if (!options_.cores.empty()) arguments.insert(arguments.end(), {"--cores", options_.cores});
+    if (options_.insecure) arguments.emplace_back("--insecure");
+    arguments.insert(arguments.end(), options_.more_arguments.begin(), options_.more_arguments.end());
+    dataplane_.start(own_directory() + "/eagred", arguments, options_.log_to_files ? options_.data + "/eagred.log" : "");
+}
+
+void Appliance::start_control() {
+    control_.start(own_directory() + "/eagre-control", {"--data", options_.data},
+                   options_.log_to_files ? options_.data + "/eagre-control.log" : "");
+    control_started_ns_ = monotonic_ns();
+    control_due_ns_ = 0;
+}
+
+bool Appliance::dataplane_answers() {
+    // eagred removes an old DATA/ports before it writes its pid into the statistics, and writes a new one when it serves:
+    // with our child's pid there, the port is our child's and not that of another process.
+    if (stats_pid(options_.data + "/stats.shm") != static_cast<uint32_t>(dataplane_.pid())) return false;
+    port_ = port_of_directory(options_.data);
+    if (port_ == 0) return false;
+    client::ClientOptions probe;
+    probe.address = address();
+    probe.port = port_;
+    probe.name = "eagre-up";
+    probe.request_timeout_ns = kProbeNs;
+    return client::Client::connect(client::make_tcp_transport(), probe).has_value();
+}
+
+bool Appliance::control_answers() {
+    auto control = client::ControlClient::connect(options_.data + "/control.sock", kProbeNs);
+    return control && (*control)->list_streams().has_value();
+}
+
+std::string Appliance::with_log(const std::string& reason, const std::string& log) const {
+    return options_.log_to_files ? reason + "; the end of its log:\n" + last_lines(options_.data + log) : reason;
+}
+
+bool Appliance::start(const std::function<bool(const std::string&, double)>& tick) {
+    const uint64_t start_ns = monotonic_ns();
+    const auto give_up = [&](const std::string& what) {
+        Signals::wait(kTickNs);
+        return tick(what, static_cast<double>(monotonic_ns() - start_ns) / 1e9);
+    };
+    start_dataplane();
+    while (!dataplane_answers()) {
+        if (const auto how = dataplane_.ended()) {
+            throw std::runtime_error(with_log("eagred did not start: " + *how, "/eagred.log"));
+        }
+        if (monotonic_ns() - start_ns > kReadyNs) {
+            throw std::runtime_error(with_log("eagred did not answer in time", "/eagred.log"));
+        }
+        if (give_up("recovering the journals")) return false;
+    }
+    start_control();
+    while (!control_answers()) {
+        if (const auto how = control_.ended()) {
+            throw std::runtime_error(with_log("eagre-control did not start: " + *how, "/eagre-control.log"));
+        }
+        if (monotonic_ns() - control_started_ns_ > kControlReadyNs) {
+            throw std::runtime_error(with_log("eagre-control did not answer in time", "/eagre-control.log"));
+        }
+        if (give_up("starting control")) return false;
+    }
+    return true;
+}
+
+std::optional<std::string> Appliance::watch(const std::function<void(const std::string&)>& say) {
+    if (const auto how = dataplane_.ended()) return with_log("eagred has died: " + *how, "/eagred.log");
+    const uint64_t now_ns = monotonic_ns();
+    if (const auto how = control_.ended()) {
+        // One that ran for long has earned a prompt restart; one that dies at once waits longer each time.
+        const bool lived = now_ns - control_started_ns_ > kRestartNsMax;
+        restart_ns_ = lived ? kRestartNsMin : std::min(restart_ns_ * 2, kRestartNsMax);
+        control_due_ns_ = now_ns + restart_ns_;
+        say(fmt::format("eagre-control has died ({}); the dataplane serves on; starting it again in {:.1f} s", *how,
+                        static_cast<double>(restart_ns_) / 1e9));
+    }
+    if (control_due_ns_ != 0 && now_ns >= control_due_ns_) {
+        start_control();
+        say(fmt::format("eagre-control runs again (pid {})", control_.pid()));
+    }
+    return std::nullopt;
+}
+
+bool Appliance::stop() {
+    const bool control_stopped = control_.stop(kStopNs);
+    return dataplane_.stop(kStopNs) && control_stopped;
+}
+
+}  // namespace eagre::cli

@@ -1,0 +1,148 @@
+// `eagre stream create|list|describe|delete`, through eagre-control.
+#include <fmt/format.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "tools/eagre/commands.h"
+#include "tools/eagre/position.h"
+#include "tools/eagre/target.h"
+#include "tools/eagre/text.h"
+
+namespace eagre::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct StreamOptions {
+    Target target;
+    std::string name;
+    uint32_t shards = 1;
+    std::string retention = "24h";
+    uint64_t record_bytes_max = kRecordDataBytesDefault;
+    bool json = false;
+};
+
+std::string hash_text(const HashKey& key) { return fmt::format("{:016x}{:016x}", key.high, key.low); }
+
+Json to_json(const client::StreamDescription& stream, bool with_shards) {
+    Json json = {{"name", stream.name},
+                 {"id", stream.id.value},
+                 {"retention_ms", stream.retention_ms},
+                 {"record_bytes_max", stream.record_bytes_max},
+                 {"created", rfc3339(stream.created_ns)},
+                 {"map_version", stream.map_version}};
+    if (!with_shards) return json;
+    json["shards"] = Json::array();
+    for (const auto& shard : stream.shards) {
+        json["shards"].push_back({{"id", shard.id.value},
+                                  {"starting_hash_key", hash_text(shard.range.starting)},
+                                  {"ending_hash_key", hash_text(shard.range.ending)},
+                                  {"parent", shard.parent.value},
+                                  {"adjacent_parent", shard.adjacent_parent.value},
+                                  {"open", shard.open},
+                                  {"available", shard.available},
+                                  {"journal", shard.journal},
+                                  {"core", shard.core},
+                                  {"port", shard.port},
+                                  {"trim_horizon", shard.trim_horizon.value},
+                                  {"next_sequence", shard.next_sequence.value}});
+    }
+    return json;
+}
+
+void print_stream(const client::StreamDescription& stream) {
+    fmt::print("{}  (id {}, retention {}, records up to {}, created {})\n", stream.name, stream.id.value,
+               duration_ms_text(stream.retention_ms), bytes_text(static_cast<double>(stream.record_bytes_max)),
+               rfc3339(stream.created_ns));
+    Table table({"shard", "state", "core", "port", "trim horizon", "next sequence", "hash keys from", "to"});
+    for (const auto& shard : stream.shards) {
+        table.add({fmt::format("{}", shard.id.value), !shard.available ? "unavailable" : shard.open ? "open" : "closed",
+                   fmt::format("{}", shard.core), fmt::format("{}", shard.port), grouped(shard.trim_horizon.value),
+                   grouped(shard.next_sequence.value), hash_text(shard.range.starting), hash_text(shard.range.ending)});
+    }
+    fmt::print("{}", table.text(2));
+}
+
+void create(const StreamOptions& options) {
+    client::CreateStream request;
+    request.name = options.name;
+    request.shard_count = options.shards;
+    request.retention_ms = parse_duration_ms(options.retention);
+    request.record_bytes_max = options.record_bytes_max;
+    const auto created = options.target.connect_control()->create_stream(request);
+    if (!created) fail("stream " + options.name, created.error());
+    if (options.json) fmt::print("{}\n", to_json(*created, true).dump());
+    else fmt::print("created {} with {} shard{}\n", options.name, options.shards, options.shards == 1 ? "" : "s");
+}
+
+void list(const StreamOptions& options) {
+    auto streams = options.target.connect_control()->list_streams();
+    if (!streams) fail("list", streams.error());
+    if (options.json) {
+        Json all = Json::array();
+        for (const auto& stream : *streams) all.push_back(to_json(stream, false));
+        fmt::print("{}\n", Json{{"streams", all}}.dump());
+        return;
+    }
+    Table table({"stream", "id", "retention", "record limit", "created"});
+    for (const auto& stream : *streams) {
+        table.add({stream.name, fmt::format("{}", stream.id.value), duration_ms_text(stream.retention_ms),
+                   bytes_text(static_cast<double>(stream.record_bytes_max)), rfc3339(stream.created_ns)});
+    }
+    fmt::print("{}", table.empty() ? "no streams: make one with 'eagre stream create NAME'\n" : table.text());
+}
+
+void describe(const StreamOptions& options) {
+    const auto stream = options.target.connect_control()->describe_stream(options.name);
+    if (!stream) fail("stream " + options.name, stream.error());
+    if (options.json) fmt::print("{}\n", to_json(*stream, true).dump());
+    else print_stream(*stream);
+}
+
+void remove(const StreamOptions& options) {
+    const auto deleted = options.target.connect_control()->delete_stream(options.name);
+    if (!deleted) fail("stream " + options.name, deleted.error());
+    if (options.json) fmt::print("{}\n", Json{{"deleted", options.name}}.dump());
+    else fmt::print("deleted {}\n", options.name);
+}
+
+}  // namespace
+
+void add_stream(CLI::App& app, int& status) {
+    CLI::App* command = app.add_subcommand("stream", "Create, list, describe, delete streams");
+    command->require_subcommand(1);
+    command->footer(
+        "Examples:\n"
+        "  eagre stream create quotes --shards 4 --retention 24h\n"
+        "  eagre stream list\n"
+        "  eagre stream describe quotes --json\n"
+        "  eagre stream delete quotes");
+    auto options = std::make_shared<StreamOptions>();
+    const auto add = [&](const char* name, const char* what, void (*action)(const StreamOptions&)) {
+        CLI::App* sub = command->add_subcommand(name, what);
+        options->target.add_data_option(*sub);
+        sub->add_flag("--json", options->json, "Print one JSON object");
+        sub->callback([options, action, &status] {
+            action(*options);
+            status = 0;
+        });
+        return sub;
+    };
+    CLI::App* sub = add("create", "Create a stream; returns when it is durable", create);
+    sub->add_option("name", options->name, "1 to 128 of a-z A-Z 0-9 _ . -")->required();
+    sub->add_option("--shards", options->shards, "Number of shards [1]")->check(CLI::Range(1U, kStreamShardCountMax));
+    sub->add_option("--retention", options->retention, "How long records stay: 90s, 15m, 24h, 7d [24h]");
+    sub->add_option("--record-bytes-max", options->record_bytes_max, "Longest data of one record [1048576]")
+        ->check(CLI::Range(uint64_t{1}, uint64_t{kRecordDataBytesMax}));
+    sub->footer("Examples:\n  eagre stream create quotes --shards 4\n  eagre stream create logs --retention 7d");
+    add("list", "List all streams", list)->footer("Examples:\n  eagre stream list\n  eagre stream list --json");
+    sub = add("describe", "Show a stream and its shards", describe);
+    sub->add_option("name", options->name, "The stream")->required();
+    sub->footer("Examples:\n  eagre stream describe quotes");
+    sub = add("delete", "Delete a stream and all its records", remove);
+    sub->add_option("name", options->name, "The stream")->required();
+    sub->footer("Examples:\n  eagre stream delete quotes");
+}
+
+}  // namespace eagre::cli

@@ -1,0 +1,41 @@
+#pragma once
+// Which appliance a command speaks to: options that all commands share, and the ways to reach it.
+
+#include <CLI/CLI.hpp>
+
+#include <memory>
+#include <string>
+
+#include "wire/client/client.h"
+#include "wire/client/control_client.h"
+
+namespace eagre::cli {
+
+/// $EAGRE_DATA, else ~/.local/share/eagre.
+std::string default_data_directory();
+
+/// The port of core 0 that the eagred of this data directory wrote down (DATA/ports); 0: it did not.
+uint16_t port_of_directory(const std::string& data);
+
+/// Throws std::runtime_error("<what>: <advice>") for an error.
+[[noreturn]] void fail(const std::string& what, const Error& error);
+
+struct Target {
+    std::string data = default_data_directory();
+    std::string address = "127.0.0.1";
+    uint16_t port = 0;  // 0: as in DATA/ports, else kPortDefault.
+
+    /// --data, --address, --port.
+    void add_options(CLI::App& command);
+    /// --data only, for commands that use files beside the appliance.
+    void add_data_option(CLI::App& command);
+
+    std::string control_socket() const { return data + "/control.sock"; }
+    std::string stats_file() const { return data + "/stats.shm"; }
+    client::ClientOptions client_options() const;
+    /// Both throw std::runtime_error with what to do when nobody answers.
+    std::unique_ptr<client::Client> connect(bool spin = false) const;
+    std::unique_ptr<client::ControlClient> connect_control() const;
+};
+
+}  // namespace eagre::cli
