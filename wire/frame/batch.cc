@@ -131,12 +131,10 @@ Status BatchBuilder::add(const RecordView& record) {
     if (!key_length_is_legal(key, record.partition_key.size())) return Errc::kBadPartitionKey;
     if (record.data.size() > kRecordDataBytesMax) return error_of(Errc::kRecordTooLarge, kRecordDataBytesMax);
     Impl& b = *impl_;
-    const size_t begin = b.blob.size();
-    b.blob.resize(begin + record.partition_key.size() + record.data.size());
-    std::memcpy(b.blob.data() + begin, key, record.partition_key.size());
-    if (!record.data.empty()) {
-        std::memcpy(b.blob.data() + begin + record.partition_key.size(), record.data.data(), record.data.size());
-    }
+    // insert, not resize and memcpy: resize would write zeros first.
+    b.blob.insert(b.blob.end(), key, key + record.partition_key.size());
+    const auto* data = reinterpret_cast<const uint8_t*>(record.data.data());
+    b.blob.insert(b.blob.end(), data, data + record.data.size());
     b.entries.emplace_back(static_cast<uint32_t>(b.blob.size()), static_cast<uint16_t>(record.partition_key.size()),
                            record.explicit_hash ? kEntryHasHash : uint16_t{0});
     const size_t count = b.entries.size();
