@@ -90,6 +90,20 @@ TEST(Batch, ReadsBackWhatWasBuilt) {
     }
 }
 
+TEST(Batch, GoesOnAfterFinish) {
+    BatchBuilder builder;
+    for (uint32_t count = 1; count <= 20; ++count) {
+        ASSERT_TRUE(builder.add({"key", bytes_of(std::string(count, 'x')), {}, count, 0}));
+        const auto payload = builder.finish();
+        const auto view = BatchView::verify(payload, count);
+        ASSERT_TRUE(view) << count;
+        EXPECT_EQ(view->record(count - 1).data.size(), count);
+        EXPECT_EQ(view->record(0).source_time_ns, 1U);
+        EXPECT_LE(payload.size(), builder.payload_bytes());
+        EXPECT_GE(payload.size() + 128, builder.payload_bytes());
+    }
+}
+
 TEST(Batch, NoFlippedByteMakesItReadOutOfBounds) {
     BatchBuilder builder;
     for (int i = 0; i < 5; ++i) ASSERT_TRUE(builder.add({"k", bytes_of("0123456789"), HashKey{1, 2}, 7, 9}).has_value());
