@@ -1,0 +1,95 @@
+"""Durable ingest through the client library, as fast as a window of bytes in flight lets.
+
+Expected, 256-byte records: the client spends about 28 ns a record on building batches and 60-80 on the rest, so 7-10 M/s is what one
+generator core gives. The box overlaps the sync of one commit with the write of the next, the null log server does not:
+3 x with prebuilt frames, 1.2 x and more where the client's core is the limit. 1000 shards get the same window: batches
+are smaller (window / shards), frames more, so the cost per frame shows.
+"""
+from report.bench import Box, NullLog
+from report.figures import Figure
+
+# The same for every server and every number of shards. 32 MiB in flight is 32 KiB for each of 1000 shards.
+WINDOW_BYTES = 32 << 20
+PRODUCER = ["--window-bytes", WINDOW_BYTES, "--keys", 16384, "--hot-keys", 32768]
+SEGMENTS = {"ready_segments": 12}
+# Long enough for a sample to be stored, short enough for its segments to come back before the next.
+RETENTION_MS = 1000
+
+
+def ingest(bench, server):
+    return bench.driver("ingest", *PRODUCER, "--warmup", 0.4, "--seconds", bench.options.seconds, server=server)
+
+
+def ingest_box(bench, box):
+    box.wait_for_ready_segments(SEGMENTS["ready_segments"] // 2)
+    before, cpu_before = box.stats(), box.cpu_seconds()
+    sample = ingest(bench, box)
+    cpu = box.cpu_seconds() - cpu_before
+    after = box.stats()
+    records = after["records_appended"] - before["records_appended"]
+    sample["cpu_s_per_m"] = cpu / (records / 1e6)
+    sample["journal_ratio"] = ((after["journal_bytes"] - before["journal_bytes"]) /
+                               (after["payload_bytes_appended"] - before["payload_bytes_appended"]))
+    sample["device_ratio"] = ((after["device_written_bytes"] - before["device_written_bytes"]) /
+                              (after["payload_bytes_appended"] - before["payload_bytes_appended"]))
+    sample["resident_mib"] = box.resident_mib()
+    return sample
+
+
+def half_load(bench, box, rate):
+    return bench.driver("paced", *PRODUCER, "--batch-records", 4096, "--linger-ns", 1_000_000, "--rate", rate,
+                        "--warmup", 0.4, "--seconds", bench.options.seconds, server=box)
+
+
+def measure(bench):
+    null = NullLog(bench, shards=4)
+    few = Box(bench, "box-4", shards=4, retention_ms=RETENTION_MS, **SEGMENTS)
+    many = Box(bench, "box-1000", shards=1000, retention_ms=RETENTION_MS, **SEGMENTS)
+    a, b, c = [], [], []
+    for _ in range(bench.options.rounds):
+        with bench.turn_of(null):
+            a.append(ingest(bench, null))
+        with bench.turn_of(few):
+            b.append(ingest_box(bench, few))
+        with bench.turn_of(many):
+            c.append(ingest_box(bench, many))
+        bench.say(f"   null {a[-1]['records_per_s'] / 1e6:.2f}  4 shards {b[-1]['records_per_s'] / 1e6:.2f}  "
+                  f"1000 shards {c[-1]['records_per_s'] / 1e6:.2f} M records/s; generator "
+                  f"{a[-1]['generator_cpu_share']:.2f} {b[-1]['generator_cpu_share']:.2f} {c[-1]['generator_cpu_share']:.2f}")
+
+    half = sorted(s["records_per_s"] for s in c)[len(c) // 2] / 2
+    p99_few, p99_many = [], []
+    for _ in range(bench.options.rounds):
+        with bench.turn_of(few):
+            few.wait_for_ready_segments(SEGMENTS["ready_segments"] // 2)
+            p99_few.append(half_load(bench, few, half)["ack_us"]["p99"])
+        with bench.turn_of(many):
+            many.wait_for_ready_segments(SEGMENTS["ready_segments"] // 2)
+            p99_many.append(half_load(bench, many, half)["ack_us"]["p99"])
+    for server in (null, few, many):
+        server.end()
+
+    def column(samples, key):
+        return [s[key] for s in samples]
+
+    rates = [column(samples, "records_per_s") for samples in (a, b, c)]
+    shares = [column(samples, "generator_cpu_share") for samples in (a, b, c)]
+    limited = " generator full" if min(shares[1]) > 0.97 else ""
+    return [
+        Figure("null_ingest", "durable ingest, 256 B, 4 shards, client library: null log server", [r / 1e6 for r in rates[0]], unit="M/s"),
+        Figure("ingest_4", "durable ingest, 256 B, 4 shards, client library: Eagre", [r / 1e6 for r in rates[1]], unit="M/s",
+               note=limited, details={"generator_cpu_share": shares[1], "device_ratio": column(b, "device_ratio")}),
+        Figure("ingest_ratio", "... as a multiple of the null log server", [y / x for x, y in zip(rates[0], rates[1])], goal=1.2, unit="x"),
+        Figure("ingest_1000", "durable ingest, 1000 shards, keys uniform, same bytes in flight", [r / 1e6 for r in rates[2]], unit="M/s",
+               details={"records_per_batch": column(c, "records_per_batch"), "generator_cpu_share": shares[2]}),
+        Figure("shards_ratio", "... as a share of the 4-shard figure", [y / x for x, y in zip(rates[1], rates[2])], goal=0.85, unit="x"),
+        Figure("shards_p99", f"p99 acknowledgement at half that load ({half / 1e6:.1f} M/s): 1000 shards against 4",
+               [y / x for x, y in zip(p99_few, p99_many)], goal=1.5, at_least=False, unit="x",
+               note=f"{sorted(p99_many)[len(p99_many) // 2]:.0f} against {sorted(p99_few)[len(p99_few) // 2]:.0f} us"),
+        Figure("cpu", "CPU of the dataplane at full load, 4 shards", column(b, "cpu_s_per_m"), goal=0.12, at_least=False, unit="s/M"),
+        Figure("journal_full", "journal bytes per batch byte at full load, 4 shards", column(b, "journal_ratio"), goal=1.05,
+               at_least=False, unit="x"),
+        Figure("memory_4", "memory of the dataplane at full load, 4 shards", column(b, "resident_mib"), goal=96, at_least=False, unit="MiB"),
+        Figure("memory_1000", "memory of the dataplane at full load, 1000 shards", column(c, "resident_mib"), goal=256,
+               at_least=False, unit="MiB"),
+    ]
