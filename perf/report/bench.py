@@ -20,8 +20,8 @@ class BenchError(Exception):
 
 
 class Server:
-    """A process under measurement. Paused whenever it is not its turn, so that idle polling and housekeeping of one server never
-    fall into the sample of another."""
+    """A process under measurement. Paused whenever it is not its turn, so that idle polling and housekeeping of one
+    server never fall into the sample of another."""
 
     def __init__(self, bench, name, command, log_path):
         self.bench, self.name = bench, name
@@ -115,7 +115,8 @@ class Box(Server):
             self.bench.driver("create", "--socket", os.path.join(self.data, "control.sock"), "--shards", shards,
                               "--retention-ms", retention_ms)
         except BenchError as error:
-            raise BenchError(f"{error}\neagre-control: {control.said()[-1500:]}\neagred: {self.said()[-1500:]}") from None
+            said = f"eagre-control: {control.said()[-1500:]}\neagred: {self.said()[-1500:]}"
+            raise BenchError(f"{error}\n{said}") from None
         finally:
             control.end()
         self.check_alive()

@@ -31,8 +31,8 @@ class Figure:
         return self.value >= self.goal if self.at_least else self.value <= self.goal
 
     def as_json(self):
-        out = {"name": self.name, "value": round(self.value, 6), "mad": round(mad(self.samples), 6), "rounds": len(self.samples),
-               "unit": self.unit}
+        out = {"name": self.name, "value": round(self.value, 6), "mad": round(mad(self.samples), 6),
+               "rounds": len(self.samples), "unit": self.unit}
         if self.goal is not None:
             out.update(goal=self.goal, at_least=self.at_least, holds=self.holds)
         if self.details:
@@ -42,7 +42,8 @@ class Figure:
     def as_row(self):
         mark = " " if self.goal is None else "✓" if self.holds else "✗"
         goal = "" if self.goal is None else f"{'>=' if self.at_least else '<='} {number(self.goal)}"
-        return f"{mark} {self.title:<74} {goal:>10}  {number(self.value):>9} ±{number(mad(self.samples)):<8} {self.unit:<10} {self.note}"
+        spread = f"±{number(mad(self.samples))}"
+        return f"{mark} {self.title:<82} {goal:>8} {number(self.value):>8} {spread:<8} {self.unit:<5} {self.note}"
 
 
 def number(value):
@@ -52,5 +53,5 @@ def number(value):
 
 
 def table(figures):
-    header = f"  {'measure':<74} {'goal':>10}  {'figure':>9}"
+    header = f"  {'measure':<82} {'goal':>8} {'figure':>8}"
     return "\n".join([header, *(figure.as_row() for figure in figures)])

@@ -14,7 +14,8 @@ def facts(root):
             return "unknown"
 
     def git(*arguments):
-        return subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, check=False).stdout.strip()
+        done = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, check=False)
+        return done.stdout.strip()
 
     return {
         "commit": git("rev-parse", "--short=12", "HEAD") or "unknown",
@@ -33,8 +34,8 @@ def _cpu_times():
 
 
 def wait_until_quiet(seconds_max, idle_share=0.95):
-    """Waits until the machine has been idle for a quarter of a second. False when it never was: then the figures are somebody
-    else's too."""
+    """Waits until the machine has been idle for a quarter of a second. False when it never was: then the figures are
+    somebody else's too."""
     end = time.monotonic() + seconds_max
     while True:
         total, idle = _cpu_times()

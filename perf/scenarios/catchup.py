@@ -1,8 +1,9 @@
 """Reading one of 4 interleaved shards from its trim horizon.
 
-Expected from memory: a bare loopback stream moves 3-4.5 GB/s, 12-17 M records of 256 B; verifying and walking them costs the
-client 3-4 ns each and the CRC 10: 8 M/s and more. From the device: runs of 64 KiB lie 256 KiB apart, so the reader either picks them out
-(64 KiB reads, several under way) or reads past them; the ceiling is the better of both, in useful bytes, on the same files.
+Expected from memory: a bare loopback stream moves 3-4.5 GB/s, 12-17 M records of 256 B; verifying and walking them
+costs the client 3-4 ns each and the CRC 10: 8 M/s and more. From the device: runs of 64 KiB lie 256 KiB apart, so
+the reader either picks them out (64 KiB reads, several under way) or reads past them; the ceiling is the better of
+both, in useful bytes, on the same files.
 """
 import glob
 import os
@@ -18,8 +19,8 @@ RECORD_BYTES = 275  # As a batch stores them: 256 of data, the key, 8 of entry.
 
 
 def fill(bench, box, total_bytes):
-    bench.driver("ingest", "--batch-bytes", BATCH_BYTES, "--linger-ns", 1_000_000_000, "--warmup", 0, "--seconds", 120, "--records",
-                 total_bytes // RECORD_BYTES, server=box)
+    bench.driver("ingest", "--batch-bytes", BATCH_BYTES, "--linger-ns", 1_000_000_000, "--warmup", 0, "--seconds", 120,
+                 "--records", total_bytes // RECORD_BYTES, server=box)
 
 
 def catch_up(bench, box, shard):
@@ -80,8 +81,9 @@ def from_device(bench):
         ceilings.append(ceiling(bench, files))
         rates.append(sample["data_mb_per_s"])
         shares.append(rates[-1] / ceilings[-1])
-    return Figure("catchup_device", "catch-up of one of 4 interleaved shards, from the device: share of direct reads", shares, goal=0.5,
-                  unit="x", note=f"{rates[-1]:.0f} of {ceilings[-1]:.0f} MB/s useful", details={"mb_per_s": rates, "ceiling": ceilings})
+    return Figure("catchup_device", "catch-up of one of 4 interleaved shards, from the device: share of direct reads",
+                  shares, goal=0.5, unit="x", note=f"{rates[-1]:.0f} of {ceilings[-1]:.0f} MB/s useful",
+                  details={"mb_per_s": rates, "ceiling": ceilings})
 
 
 def measure(bench):

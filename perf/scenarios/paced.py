@@ -1,7 +1,8 @@
 """Durable acknowledgement at 50,000 records/s, open loop, single-record frames of 256 bytes.
 
-Expected: a frame every 20 us; a commit takes a write (45 us) and a sync (50-60 us), and what arrives meanwhile goes with the next:
-p50 about 1.5 commits, 160 us, p99 two and a wake-up, 270 us. The null log server pays a wake-up per commit: 217 and 400 us.
+Expected: a frame every 20 us; a commit takes a write (45 us) and a sync (50-60 us), and what arrives meanwhile goes
+with the next: p50 about 1.5 commits, 160 us, p99 two and a wake-up, 270 us. The null log server pays a wake-up per
+commit: 217 and 400 us.
 """
 from report.bench import Box, NullLog
 from report.figures import Figure
@@ -16,8 +17,8 @@ def measure(bench):
     for _ in range(bench.options.rounds):
         for name, server in (("null", null), ("box", box)):
             with bench.turn_of(server):
-                sample = bench.driver("paced", "--rate", RATE, "--warmup", 0.3, "--seconds", bench.options.seconds, server=server,
-                                      spin=True)
+                sample = bench.driver("paced", "--rate", RATE, "--warmup", 0.3, "--seconds", bench.options.seconds,
+                                      server=server, spin=True)
                 rounds[name].append(sample["ack_us"])
         bench.say("   " + "  ".join(f"{name} p50 {s[-1]['p50']:.0f} p99 {s[-1]['p99']:.0f} p99.9 {s[-1]['p999']:.0f} us"
                                     for name, s in rounds.items()))
@@ -27,7 +28,7 @@ def measure(bench):
     for key, title in (("p50", "p50"), ("p99", "p99")):
         a, b = ([sample[key] for sample in rounds[name]] for name in ("null", "box"))
         median_a, median_b = sorted(a)[len(a) // 2], sorted(b)[len(b) // 2]
-        figures.append(Figure(f"paced_{key}", f"durable ack at 50,000/s, single-record frames: {title} against the null log server",
+        figures.append(Figure(f"paced_{key}", f"durable ack, 50,000/s, single-record frames: {title} over the null log's",
                               [y / x for x, y in zip(a, b)], goal=1.0, at_least=False, unit="x",
                               note=f"{median_b:.0f} against {median_a:.0f} us", details={"null_us": a, "eagre_us": b}))
     figures.append(Figure("paced_p999", "... p99.9, Eagre", [sample["p999"] for sample in rounds["box"]], unit="us"))

@@ -27,9 +27,9 @@ TEST(JsonLine, HistogramsAreInMicroseconds) {
     ns.record(5'000'000);
     JsonLine line;
     line.add_us("ack_us", ns);
-    EXPECT_EQ(
-        line.text(),
-        R"({"ack_us": {"count": 100, "min": 1, "p50": 1.007, "p99": 1.007, "p999": 5000, "p9999": 5000, "max": 5000}})");
+    const std::string few = R"({"ack_us": {"count": 100, "min": 1, "p50": 1.007, "p99": 1.007, )";
+    const std::string rest = R"("p999": 5000, "p9999": 5000, "max": 5000}})";
+    EXPECT_EQ(line.text(), few + rest);
 }
 
 }  // namespace

@@ -1,10 +1,11 @@
-// A generator that repeats itself too soon, or differs from run to run, measures something else than it says.
+// A generator that repeats itself too soon, or differs from run to run, measures something else
+// than it says.
 #include "perf/scenarios/record_pool.h"
-
-#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <set>
+
+#include <gtest/gtest.h>
 
 namespace eagre::perf {
 namespace {
