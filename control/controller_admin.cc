@@ -20,9 +20,13 @@ streams::CreateRequest create_request(const admin::Request& request) {
 }
 
 /// What was asked, what became of it, what to do. `waiting`: the intention is durable.
-std::string explain(const admin::Request& request, Error error, bool waiting) {
+/// `ready`: the dataplane answers.
+std::string explain(const admin::Request& request, Error error, bool waiting, bool ready) {
     const std::string subject = request.name.empty() ? std::string() : fmt::format(" '{}'", request.name);
     std::string text = fmt::format("{}{}: {}", wire::EnumNameAdminOp(request.op), subject, errc_advice(error.code));
+    if (error.code == Errc::kUnavailable && !ready) {
+        text = fmt::format("{}{}: the dataplane (eagred) does not answer; start it, or see its log.", wire::EnumNameAdminOp(request.op), subject);
+    }
     if (request.op == AdminOp::CreateStream) {
         if (error.code == Errc::kBadArgument && !streams::valid_name(request.name)) {
             text = fmt::format("CreateStream: a stream's name has 1 to {} characters of a-z, A-Z, 0-9, '_', '.', '-'.", kStreamNameBytesMax);
@@ -34,11 +38,12 @@ std::string explain(const admin::Request& request, Error error, bool waiting) {
             text = fmt::format("CreateStream{}: that would be more than the limit of {}; delete what is not needed.", subject, error.detail);
         }
         if (error.code == Errc::kUnavailable || error.code == Errc::kTimeout) {
-            text += " Nothing was created.";
+            text += text.ends_with('.') ? " Nothing was created." : ". Nothing was created.";
         }
     }
     const bool kept = request.op == AdminOp::DeleteStream || request.op == AdminOp::SetRetention;
     if (kept && waiting && (error.code == Errc::kTimeout || error.code == Errc::kUnavailable)) {
+        text += text.ends_with('.') ? "" : ".";
         text += " It is written down, and will be done when all its journals are there.";
     }
     return text;
@@ -83,6 +88,10 @@ bool Controller::advance(Pending& pending) {
     }
     switch (pending.wait) {
         case Pending::Wait::kReady:
+            if (pending.request.op == AdminOp::CreateStream) {
+                const auto checked = streams::check_arguments(create_request(pending.request));
+                if (!checked) return finish(pending, checked.error());
+            }
             if (ready()) return start_change(pending);
             return overdue(pending) && finish(pending, error_of(Errc::kUnavailable));
         case Pending::Wait::kOutcome:
@@ -198,7 +207,7 @@ bool Controller::finish(const Pending& pending, Error error) {
     admin::Answer answer;
     answer.error = error;
     if (error.code != Errc::kOk) {
-        answer.message = explain(pending.request, error, pending.wait == Pending::Wait::kOutcome);
+        answer.message = explain(pending.request, error, pending.wait == Pending::Wait::kOutcome, ready());
         log::info("admin", "request refused op={} name={} reason={} detail={}", wire::EnumNameAdminOp(pending.request.op),
                   pending.request.name, errc_name(error.code), error.detail);
     }

@@ -91,8 +91,9 @@ int run(const Options& options) {
     }
     const auto lock = lock_directory(options.data);
     if (!lock && lock.error().code == Errc::kLocked) {
-        return fail("another eagre-control serves this data directory path=" + options.data + " pid=" + std::to_string(lock.error().detail),
-                    lock.error());
+        elog::error("control", "another eagre-control serves this data directory; stop it first, or choose another --data path={} pid={} reason=Locked",
+                    options.data, lock.error().detail);
+        return 1;
     }
     if (!lock) return fail("data directory cannot be locked path=" + options.data, lock.error());
 

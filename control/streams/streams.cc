@@ -19,12 +19,8 @@ uint64_t record_bytes_of(const CreateRequest& request) {
     return request.record_bytes_max == 0 ? kRecordDataBytesDefault : request.record_bytes_max;
 }
 
-Status check(const StreamTable& table, const CreateRequest& request) {
-    if (!valid_name(request.name) || request.shard_count == 0) return Errc::kBadArgument;
-    if (retention_of(request) > kRetentionMsMax) return error_of(Errc::kBadArgument, kRetentionMsMax);
-    if (record_bytes_of(request) > kRecordDataBytesMax) return error_of(Errc::kBadArgument, kRecordDataBytesMax);
+Status check_room(const StreamTable& table, const CreateRequest& request) {
     if (table.find(request.name) != nullptr) return Errc::kStreamExists;
-    if (request.shard_count > kStreamShardCountMax) return error_of(Errc::kLimitExceeded, kStreamShardCountMax);
     if (table.streams().size() >= kBoxStreamCountMax) return error_of(Errc::kLimitExceeded, kBoxStreamCountMax);
     if (table.shard_count() + request.shard_count > kBoxShardCountMax) return error_of(Errc::kLimitExceeded, kBoxShardCountMax);
     return {};
@@ -46,8 +42,17 @@ bool valid_name(std::string_view name) {
     });
 }
 
+Status check_arguments(const CreateRequest& request) {
+    if (!valid_name(request.name) || request.shard_count == 0) return Errc::kBadArgument;
+    if (retention_of(request) > kRetentionMsMax) return error_of(Errc::kBadArgument, kRetentionMsMax);
+    if (record_bytes_of(request) > kRecordDataBytesMax) return error_of(Errc::kBadArgument, kRecordDataBytesMax);
+    if (request.shard_count > kStreamShardCountMax) return error_of(Errc::kLimitExceeded, kStreamShardCountMax);
+    return {};
+}
+
 Result<Change> plan_create(const StreamTable& table, const Facts& facts, const CreateRequest& request, uint64_t now_ns) {
-    if (const auto checked = check(table, request); !checked) return checked.error();
+    if (const auto checked = check_arguments(request); !checked) return checked.error();
+    if (const auto room = check_room(table, request); !room) return room.error();
     Placement placement(table, facts);
     if (placement.empty()) return Errc::kUnavailable;
 

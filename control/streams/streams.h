@@ -29,9 +29,13 @@ struct CreateRequest {
 /// [a-zA-Z0-9_.-]{1,128}, and neither "." nor "..", which would be a trap wherever a name becomes a path.
 bool valid_name(std::string_view name);
 
+/// What is wrong with the request whatever there is already. Errors: kBadArgument (name, shard count 0; detail = the limit of retention or
+/// record size), kLimitExceeded (detail = most shards of a stream).
+Status check_arguments(const CreateRequest& request);
+
 /// A new stream in kCreating with its shards divided evenly and placed. Ids are the next ones above the maxima of catalogue and `facts`.
-/// Errors: kBadArgument (name, shard count 0, retention, record limit), kLimitExceeded (detail = the limit: shards of a stream, shards
-/// or streams of a box), kStreamExists, kUnavailable (no journal to place on).
+/// Errors: those of check_arguments, kStreamExists, kLimitExceeded (detail = most shards or streams of a box), kUnavailable (no journal to
+/// place on).
 Result<catalog::Change> plan_create(const StreamTable& table, const Facts& facts, const CreateRequest& request, uint64_t now_ns);
 
 /// True when `stream` is still being created with just what `request` asks: a repeated create waits for it.

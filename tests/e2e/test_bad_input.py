@@ -1,0 +1,180 @@
+"""Frames that are wrong in every way we could think of, at a box that serves others meanwhile: a typed error to whoever sent them, the
+connection closed where the contract says so, a counter, and nobody else notices."""
+import struct
+import unittest
+
+import box
+import wire
+
+MIB = 1 << 20
+
+
+class BadInput(unittest.TestCase):
+    """One box for all: surviving the test before is part of each."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.box = box.Box().__enter__()
+        cls.addClassCleanup(cls.box.__exit__)
+        cls.box.start()
+        with cls.box.admin() as admin:
+            cls.stream = admin.create("quotes", 2)
+        cls.feeder = box.Feeder(cls.box, cls.stream)
+        cls.feeder.start()
+        cls.feeder.wait_for(10)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.feeder.wait_for(10)
+        cls.feeder.stop()
+        cls.feeder.check(cls.box)
+
+    def tearDown(self):
+        self.assertTrue(self.box.eagred.running(), self.box.eagred.text())
+        self.assertTrue(self.box.control.running(), self.box.control.text())
+        self.feeder.wait_for(10)  # The honest one goes on.
+
+    def shard(self):
+        return self.stream.shards[0]
+
+    def verdict_on(self, data, hello=True):
+        with self.box.connect(hello=hello) as connection:
+            try:
+                connection.send(data)
+                return connection.verdict()
+            except wire.Disconnected:
+                return None, True
+
+    def good_append(self, **spoil):
+        payload = wire.batch_payload([(self.feeder.key_of(self.shard()), b"data")])
+        return wire.frame(wire.APPEND, payload, correlation=1, shard=self.shard().id, sequence=1, record_count=1, **spoil)
+
+    def test_headers_that_lie(self):
+        for spoil, expected in (({"magic": 0x12345678}, "BadMagic"), ({"version": 99}, "BadVersion"), ({"header_crc": 1}, "BadCrc"),
+                                ({"payload_bytes": 7}, "BadLength"), ({"payload_bytes": 64 * MIB}, "BadLength")):
+            with self.subTest(spoil=spoil):
+                self.assertEqual(self.verdict_on(self.good_append(**spoil)), (expected, True))
+
+    def test_noise(self):
+        self.assertEqual(self.verdict_on(b"GET / HTTP/1.1\r\nHost: eagre\r\n\r\n" + bytes(64), hello=False), ("BadMagic", True))
+
+    def test_kinds_that_do_not_belong(self):
+        for kind in (wire.APPEND_REPLY, wire.DELIVER, wire.COMMAND, 29, 31, 200):
+            with self.subTest(kind=kind):
+                self.assertEqual(self.verdict_on(wire.frame(kind, correlation=1)), ("BadKind", True))
+
+    def test_nothing_before_hello(self):
+        name, closed = self.verdict_on(self.good_append(), hello=False)
+        self.assertEqual((name, closed), ("BadKind", True))
+
+    def test_payload_that_is_not_what_its_crc_says(self):
+        self.assertEqual(self.verdict_on(self.good_append(payload_crc=1)), ("BadCrc", True))
+        self.assertEqual(self.verdict_on(wire.frame(wire.METADATA, b"12345678", payload_crc=1)), ("BadCrc", True))
+
+    def test_control_frames_that_are_too_long(self):
+        self.assertEqual(self.verdict_on(wire.frame(wire.METADATA, payload_bytes=2 * MIB)), ("BadLength", True))
+
+    def test_half_a_frame_and_gone(self):
+        whole = self.good_append()
+        for cut in (1, 63, 64, len(whole) - 1):
+            with self.box.connect() as connection:
+                connection.send(whole[:cut])
+
+    def refused(self, records=None, **fields):
+        with self.box.connect() as connection:
+            with self.assertRaises(wire.WireError) as refused:
+                connection.append(fields.pop("shard", self.shard().id), records or [], **fields)
+            # A refused batch is an answer, not a quarrel: the connection goes on, unless it was closed with kError.
+            return refused.exception
+
+    def test_tables_that_lie(self):
+        good = wire.batch_payload([(self.feeder.key_of(self.shard()), b"data")])
+        spoiled = {"root offset": b"\xff\xff\xff\x7f" + good[4:], "nothing but zeros": bytes(64), "empty": b"",
+                   "truncated": good[:16], "noise": bytes(range(256))}
+        table = struct.unpack_from("<I", good)[0]
+        spoiled["vtable far away"] = good[:table] + struct.pack("<i", -2 ** 31) + good[table + 4:]
+        for name, payload in spoiled.items():
+            with self.subTest(name):
+                self.assertIn(self.refused(payload=payload, count=1).name, ("BadSchema", "BadLength"))
+        self.assertEqual(self.refused(payload=good, count=2).name, "BadSchema")
+        overlap = bytes(wire.Builder({1: ("structs", (struct.pack("<IHHIHH", 8, 2, 0, 4, 2, 0), 2)), 2: ("bytes", b"kkddkkdd")}).out)
+        self.assertEqual(self.refused(payload=overlap, count=2).name, "BadSchema")
+        many = bytes(wire.Builder({1: ("structs", (b"", 0)), 2: ("bytes", b"")}).out)
+        self.assertEqual(self.refused(payload=many, count=0).name, "BadSchema")
+
+    def test_keys_that_are_not_keys(self):
+        self.assertEqual(self.refused([(b"", b"data")]).name, "BadPartitionKey")
+        self.assertEqual(self.refused([(b"k" * 257, b"data")]).name, "BadPartitionKey")
+
+    def test_a_record_over_the_limit(self):
+        error = self.refused([(self.feeder.key_of(self.shard()), bytes(MIB + 1))])
+        self.assertEqual((error.name, error.detail), ("RecordTooLarge", MIB))
+
+    def test_unknown_places(self):
+        self.assertEqual(self.refused([(b"k", b"d")], shard=1 << 40).name, "UnknownShard")
+        with self.box.connect() as connection:
+            with self.assertRaises(wire.WireError) as unknown:
+                connection.metadata("nobody")
+            self.assertEqual(unknown.exception.name, "UnknownStream")
+            with self.assertRaises(wire.WireError) as shard:
+                connection.read_all(1 << 40)
+            self.assertEqual(shard.exception.name, "UnknownShard")
+
+    def test_a_sequence_number_from_the_future(self):
+        with self.box.connect() as connection:
+            with self.assertRaises(wire.WireError) as future:
+                connection.read_all(self.shard().id, 1 << 50)
+            self.assertEqual(future.exception.name, "SequenceInFuture")
+            reply = connection.ask(wire.LOCATE, flags=2, shard=self.shard().id, sequence=1 << 50)
+            self.assertEqual(wire.ERRC[reply.flags], "SequenceInFuture")
+
+    def test_keys_of_another_shard(self):
+        other = self.feeder.key_of(self.stream.shards[1])
+        self.assertEqual(self.refused([(other, b"data")] * 64).name, "WrongShard")
+
+    def test_a_map_that_is_not_current(self):
+        self.assertEqual(self.refused([(self.feeder.key_of(self.shard()), b"d")], map_version=99).name, "StaleMap")
+
+    def test_producers_that_do_not_count(self):
+        records = [(self.feeder.key_of(self.shard()), b"first")]
+        with self.box.connect() as connection:
+            for batch, body, expected in ((5, b"x", "UnknownProducer"), (0, b"first", None), (0, b"first", None), (0, b"other", "BatchMismatch"),
+                                          (2, b"x", "BatchOutOfOrder")):
+                records = [(records[0][0], body)]
+                # Shard 1 of the feeder is checked record by record; this producer uses a stream of its own.
+                try:
+                    connection.append(self.own_shard().id, records, producer=77, batch=batch)
+                    self.assertIsNone(expected, batch)
+                except wire.WireError as error:
+                    self.assertEqual(error.name, expected, batch)
+            self.assertEqual(len(connection.read_all(self.own_shard().id)), 1)
+
+    def own_shard(self):
+        if not hasattr(type(self), "own"):
+            with self.box.admin() as admin:
+                type(self).own = admin.create("own", 1)
+        return self.own.shards[0]
+
+    def test_admin_socket_frames_that_lie(self):
+        request = bytes(wire.Builder({0: ("u8", wire.LIST)}).out)
+        for data, expected in ((wire.frame(wire.COMMAND, request, magic=1), "BadMagic"), (wire.frame(wire.COMMAND, request, version=9), "BadVersion"),
+                               (wire.frame(wire.COMMAND, request, header_crc=1), "BadCrc"), (wire.frame(wire.COMMAND, request, payload_crc=1), "BadCrc"),
+                               (wire.frame(wire.COMMAND, payload_bytes=2 * MIB), "BadLength"), (wire.frame(wire.APPEND, request), "BadKind"),
+                               (wire.frame(wire.COMMAND, b"\xff" * 64), "BadSchema"), (wire.frame(wire.COMMAND), "BadSchema")):
+            with self.subTest(expected=expected), self.box.admin() as admin:
+                admin.send(data)
+                self.assertEqual(admin.verdict(), (expected, True))
+
+    def test_admin_requests_that_make_no_sense(self):
+        with self.box.admin() as admin:
+            for ask, expected in ((lambda: admin.create("a b"), "BadArgument"), (lambda: admin.create("x" * 129), "BadArgument"),
+                                  (lambda: admin.create("none", 0), "BadArgument"), (lambda: admin.create("many", 10001), "LimitExceeded"),
+                                  (lambda: admin.create("big", record_bytes_max=11 * MIB), "BadArgument"),
+                                  (lambda: admin.delete("nobody"), "UnknownStream"), (lambda: admin.request(99), "BadArgument")):
+                with self.assertRaises(wire.WireError) as refused:
+                    ask()
+                self.assertEqual(refused.exception.name, expected)
+
+
+if __name__ == "__main__":
+    box.main()
