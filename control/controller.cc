@@ -12,17 +12,22 @@ constexpr uint64_t kTurnNsMax = 1'000'000'000ULL;
 
 }  // namespace
 
-Result<std::unique_ptr<Controller>> Controller::open(catalog::Catalog& catalog, client::Transport& transport, sockets::Listener& listener,
+Result<std::unique_ptr<Controller>> Controller::open(catalog::Catalog& catalog,
+                                                     client::Transport& transport,
+                                                     sockets::Listener& listener,
                                                      ControllerOptions options) {
-    std::unique_ptr<Controller> controller(new Controller(catalog, transport, listener, std::move(options)));
+    std::unique_ptr<Controller> controller(
+        new Controller(catalog, transport, listener, std::move(options)));
     if (const auto loaded = controller->table_.load(catalog); !loaded) return loaded.error();
     catalog.watch(&controller->table_);
-    log::info("control", "catalogue read streams={} shards={} epoch={}", controller->table_.streams().size(),
-              controller->table_.shard_count(), controller->table_.meta().epoch.value);
+    log::info("control", "catalogue read streams={} shards={} epoch={}",
+              controller->table_.streams().size(), controller->table_.shard_count(),
+              controller->table_.meta().epoch.value);
     return controller;
 }
 
-Controller::Controller(catalog::Catalog& catalog, client::Transport& transport, sockets::Listener& listener, ControllerOptions options)
+Controller::Controller(catalog::Catalog& catalog, client::Transport& transport,
+                       sockets::Listener& listener, ControllerOptions options)
     : catalog_(catalog),
       transport_(transport),
       options_(std::move(options)),
@@ -30,7 +35,9 @@ Controller::Controller(catalog::Catalog& catalog, client::Transport& transport, 
       admin_(transport, listener),
       started_ns_(transport.monotonic_ns()) {}
 
-Controller::~Controller() { catalog_.watch(nullptr); }
+Controller::~Controller() {
+    catalog_.watch(nullptr);
+}
 
 void Controller::poll(uint64_t timeout_ns) {
     const uint64_t now = transport_.monotonic_ns();
@@ -65,7 +72,8 @@ bool Controller::apply(const catalog::Change& change) {
     const auto applied = catalog_.apply(change);
     if (applied && *applied) return true;
     if (!applied) {
-        log::error("catalog", "change not written reason={} errno={} detail={}", errc_name(applied.error().code), applied.error().os_errno,
+        log::error("catalog", "change not written reason={} errno={} detail={}",
+                   errc_name(applied.error().code), applied.error().os_errno,
                    applied.error().detail);
     } else {
         log::error("catalog", "change refused: the catalogue was changed by another hand");

@@ -1,11 +1,13 @@
 #pragma once
-// eagre-control without its main: intentions in the catalogue, facts in the dataplane, administrators on a socket, and the loop that makes
-// them agree. One thread; poll() is the whole of it, and never waits longer than asked. Clock, bytes and randomness come through Transport, so
+// eagre-control without its main: intentions in the catalogue, facts in the dataplane,
+// administrators on a socket, and the loop that makes them agree. One thread; poll() is the whole
+// of it, and never waits longer than asked. Clock, bytes and randomness come through Transport, so
 // that a simulator can run it beside the dataplane in one thread.
 //
-// Invariants: an intention is durable in the catalogue before a command says it; a reply of kOk is given only when the journals have it;
-// a create that was answered with an error is undone; commands carry an epoch that was durable before its first use; reconciliation happens only
-// when no command is under way.
+// Invariants: an intention is durable in the catalogue before a command says it; a reply of kOk is
+// given only when the journals have it; a create that was answered with an error is undone;
+// commands carry an epoch that was durable before its first use; reconciliation happens only when
+// no command is under way.
 
 #include <cstdint>
 #include <list>
@@ -25,22 +27,28 @@
 
 namespace eagre::control {
 
-/// Requests waited for at once, those of connections that have gone meanwhile included. More are answered kBusy.
+/// Requests waited for at once, those of connections that have gone meanwhile included. More are
+/// answered kBusy.
 inline constexpr size_t kPendingCountMax = 2048;
 
 struct ControllerOptions {
     channel::ChannelOptions channel;
-    uint64_t change_wait_ns = 5'000'000'000ULL;    // A request that changes something is answered by then, if only with kUnavailable.
-    uint64_t describe_wait_ns = 1'000'000'000ULL;  // For live facts; then the catalogue alone answers.
-    uint64_t first_contact_ns = 2'000'000'000ULL;  // After start, reads wait so long for the first reconciliation.
-    uint64_t retry_ns_min = 20'000'000ULL;         // Between attempts at one stream, doubling ...
-    uint64_t retry_ns_max = 1'000'000'000ULL;      // ... to here.
+    uint64_t change_wait_ns = 5'000'000'000ULL;  // A request that changes something is answered by
+                                                 // then, if only with kUnavailable.
+    uint64_t describe_wait_ns =
+        1'000'000'000ULL;  // For live facts; then the catalogue alone answers.
+    uint64_t first_contact_ns =
+        2'000'000'000ULL;  // After start, reads wait so long for the first reconciliation.
+    uint64_t retry_ns_min = 20'000'000ULL;     // Between attempts at one stream, doubling ...
+    uint64_t retry_ns_max = 1'000'000'000ULL;  // ... to here.
 };
 
 class Controller {
   public:
     /// All three must outlive the controller. Errors: those of reading the catalogue.
-    static Result<std::unique_ptr<Controller>> open(catalog::Catalog& catalog, client::Transport& transport, sockets::Listener& listener,
+    static Result<std::unique_ptr<Controller>> open(catalog::Catalog& catalog,
+                                                    client::Transport& transport,
+                                                    sockets::Listener& listener,
                                                     ControllerOptions options);
     ~Controller();
 
@@ -49,16 +57,19 @@ class Controller {
 
     /// True between a reconciliation and the loss of the dataplane.
     bool ready() const { return stage_ == Stage::kReady; }
-    /// Set when this process must end: kStaleEpoch (superseded; detail = the other's epoch). Nothing is sent any more.
+    /// Set when this process must end: kStaleEpoch (superseded; detail = the other's epoch).
+    /// Nothing is sent any more.
     const std::optional<Error>& fatal() const { return fatal_; }
     const streams::StreamTable& table() const { return table_; }
-    /// Answers whoever still waits with kShuttingDown. Poll on until sending() is false, for a bounded time.
+    /// Answers whoever still waits with kShuttingDown. Poll on until sending() is false, for a
+    /// bounded time.
     void shut_down();
     /// True while a reply is half sent.
     bool sending() const { return admin_.sending(); }
 
   private:
-    Controller(catalog::Catalog& catalog, client::Transport& transport, sockets::Listener& listener, ControllerOptions options);
+    Controller(catalog::Catalog& catalog, client::Transport& transport, sockets::Listener& listener,
+               ControllerOptions options);
 
     enum class Stage : uint8_t { kDown, kTakingEpoch, kListing, kReady };
 
@@ -74,15 +85,16 @@ class Controller {
 
     // -- Driving streams from intention to fact (controller_drive.cc).
     struct Drive {
-        uint64_t command_id = 0;   // 0: none under way.
-        uint64_t revision = 0;     // Of the intention that it says.
+        uint64_t command_id = 0;  // 0: none under way.
+        uint64_t revision = 0;    // Of the intention that it says.
         uint64_t retry_at_ns = 0;
         uint64_t back_off_ns = 0;
         Error last_error;
     };
     void drive_all();
     void drive(const streams::Stream& stream, Drive& drive);
-    /// False: a shard lies in a journal that is missing. Deleting waits for it: what is forgotten here would come back with it.
+    /// False: a shard lies in a journal that is missing. Deleting waits for it: what is forgotten
+    /// here would come back with it.
     bool journals_complete(const streams::Stream& stream) const;
     void take_drive_reply(StreamId stream, const channel::Event& event);
     void refuse(const streams::Stream& stream, Error error);
@@ -95,8 +107,8 @@ class Controller {
         admin::Request request;
         Wait wait = Wait::kReady;
         uint64_t deadline_ns = 0;
-        StreamId stream;           // kOutcome, kFacts.
-        uint64_t command_id = 0;   // kCommand.
+        StreamId stream;            // kOutcome, kFacts.
+        uint64_t command_id = 0;    // kCommand.
         uint64_t facts_number = 0;  // kFacts: listing that is new enough.
         Error last_error;
     };

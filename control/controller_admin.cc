@@ -1,7 +1,8 @@
-// What administrators ask: every request becomes a Pending, looked at each turn until it is answered or its time is up.
-#include <fmt/core.h>
-
+// What administrators ask: every request becomes a Pending, looked at each turn until it is
+// answered or its time is up.
 #include <algorithm>
+
+#include <fmt/core.h>
 
 #include "control/controller.h"
 #include "control/log/log.h"
@@ -13,7 +14,9 @@ namespace {
 using catalog::StreamState;
 using wire::AdminOp;
 
-bool is_read(AdminOp op) { return op == AdminOp::ListStreams || op == AdminOp::DescribeStream; }
+bool is_read(AdminOp op) {
+    return op == AdminOp::ListStreams || op == AdminOp::DescribeStream;
+}
 
 streams::CreateRequest create_request(const admin::Request& request) {
     return {request.name, request.shard_count, request.retention_ms, request.record_bytes_max};
@@ -22,20 +25,31 @@ streams::CreateRequest create_request(const admin::Request& request) {
 /// What was asked, what became of it, what to do. `waiting`: the intention is durable.
 /// `ready`: the dataplane answers.
 std::string explain(const admin::Request& request, Error error, bool waiting, bool ready) {
-    const std::string subject = request.name.empty() ? std::string() : fmt::format(" '{}'", request.name);
-    std::string text = fmt::format("{}{}: {}", wire::EnumNameAdminOp(request.op), subject, errc_advice(error.code));
+    const std::string subject =
+        request.name.empty() ? std::string() : fmt::format(" '{}'", request.name);
+    std::string text = fmt::format("{}{}: {}", wire::EnumNameAdminOp(request.op), subject,
+                                   errc_advice(error.code));
     if (error.code == Errc::kUnavailable && !ready) {
-        text = fmt::format("{}{}: the dataplane (eagred) does not answer; start it, or see its log.", wire::EnumNameAdminOp(request.op), subject);
+        text =
+            fmt::format("{}{}: the dataplane (eagred) does not answer; start it, or see its log.",
+                        wire::EnumNameAdminOp(request.op), subject);
     }
     if (request.op == AdminOp::CreateStream) {
         if (error.code == Errc::kBadArgument && !streams::valid_name(request.name)) {
-            text = fmt::format("CreateStream: a stream's name has 1 to {} characters of a-z, A-Z, 0-9, '_', '.', '-'.", kStreamNameBytesMax);
+            text = fmt::format(
+                "CreateStream: a stream's name has 1 to {} characters of a-z, A-Z, 0-9, '_', '.', "
+                "'-'.",
+                kStreamNameBytesMax);
         } else if (error.code == Errc::kBadArgument && request.shard_count == 0) {
             text = fmt::format("CreateStream{}: a stream has at least 1 shard.", subject);
         } else if (error.code == Errc::kBadArgument && error.detail != 0) {
-            text = fmt::format("CreateStream{}: a value is over its limit of {}.", subject, error.detail);
+            text = fmt::format("CreateStream{}: a value is over its limit of {}.", subject,
+                               error.detail);
         } else if (error.code == Errc::kLimitExceeded) {
-            text = fmt::format("CreateStream{}: that would be more than the limit of {}; delete what is not needed.", subject, error.detail);
+            text = fmt::format(
+                "CreateStream{}: that would be more than the limit of {}; delete what is not "
+                "needed.",
+                subject, error.detail);
         }
         if (error.code == Errc::kUnavailable || error.code == Errc::kTimeout) {
             text += text.ends_with('.') ? " Nothing was created." : ". Nothing was created.";
@@ -54,9 +68,12 @@ std::string explain(const admin::Request& request, Error error, bool waiting, bo
 void Controller::take_request(admin::Request request) {
     log::debug("admin", "request op={} name={}", wire::EnumNameAdminOp(request.op), request.name);
     Pending pending;
-    pending.deadline_ns = transport_.monotonic_ns() + (is_read(request.op) ? options_.describe_wait_ns : options_.change_wait_ns);
+    pending.deadline_ns =
+        transport_.monotonic_ns() +
+        (is_read(request.op) ? options_.describe_wait_ns : options_.change_wait_ns);
     if (is_read(request.op) && !was_ready_) {
-        pending.deadline_ns = std::max(pending.deadline_ns, started_ns_ + options_.first_contact_ns);
+        pending.deadline_ns =
+            std::max(pending.deadline_ns, started_ns_ + options_.first_contact_ns);
     }
     pending.request = std::move(request);
     if (pendings_.size() >= kPendingCountMax) {
@@ -71,7 +88,9 @@ void Controller::shut_down() {
     pendings_.clear();
 }
 
-bool Controller::overdue(const Pending& pending) const { return transport_.monotonic_ns() >= pending.deadline_ns; }
+bool Controller::overdue(const Pending& pending) const {
+    return transport_.monotonic_ns() >= pending.deadline_ns;
+}
 
 bool Controller::advance(Pending& pending) {
     switch (pending.request.op) {
@@ -105,7 +124,8 @@ bool Controller::advance(Pending& pending) {
     return finish(pending, error_of(Errc::kBadArgument));
 }
 
-// ------------------------------------------------------------------------------------------------------------- reading
+// -------------------------------------------------------------------------------------------------------------
+// reading
 
 bool Controller::advance_read(Pending& pending) {
     if (pending.wait == Pending::Wait::kReady) {
@@ -113,14 +133,16 @@ bool Controller::advance_read(Pending& pending) {
         if (!ready() && !was_ready_ && !overdue(pending)) return false;
         if (pending.request.op == AdminOp::ListStreams) return finish_list(pending);
         const streams::Stream* stream = table_.find(pending.request.name);
-        if (stream == nullptr || stream->row.state == StreamState::kDeleting || stream->row.state == StreamState::kCreating) {
+        if (stream == nullptr || stream->row.state == StreamState::kDeleting ||
+            stream->row.state == StreamState::kCreating) {
             return finish(pending, error_of(Errc::kUnknownStream));
         }
         wait_for_facts(pending, stream->row.id);
     }
     const streams::Stream* stream = table_.find(pending.stream);
     if (stream == nullptr) return finish(pending, error_of(Errc::kUnknownStream));
-    if (facts_number_ >= pending.facts_number || !ready() || overdue(pending)) return finish_with(pending, *stream);
+    if (facts_number_ >= pending.facts_number || !ready() || overdue(pending))
+        return finish_with(pending, *stream);
     request_facts();
     return false;
 }
@@ -134,7 +156,8 @@ void Controller::wait_for_facts(Pending& pending, StreamId stream) {
 
 void Controller::request_facts() {
     if (facts_command_ != 0 || !channel_.has_room()) return;
-    const auto sent = channel_.send({wire::CommandOp::ListFacts, table_.meta().epoch, nullptr, nullptr});
+    const auto sent =
+        channel_.send({wire::CommandOp::ListFacts, table_.meta().epoch, nullptr, nullptr});
     if (sent) facts_command_ = *sent;
 }
 
@@ -179,7 +202,9 @@ admin::StreamAnswer Controller::describe(const streams::Stream& stream) const {
 bool Controller::finish_list(const Pending& pending) {
     admin::Answer answer;
     for (const auto& [id, stream] : table_.streams()) {
-        if (stream.row.state == StreamState::kCreating || stream.row.state == StreamState::kDeleting) continue;
+        if (stream.row.state == StreamState::kCreating ||
+            stream.row.state == StreamState::kDeleting)
+            continue;
         admin::StreamAnswer told;
         told.stream.id = id;
         told.stream.name = stream.row.name;
@@ -207,22 +232,27 @@ bool Controller::finish(const Pending& pending, Error error) {
     admin::Answer answer;
     answer.error = error;
     if (error.code != Errc::kOk) {
-        answer.message = explain(pending.request, error, pending.wait == Pending::Wait::kOutcome, ready());
-        log::info("admin", "request refused op={} name={} reason={} detail={}", wire::EnumNameAdminOp(pending.request.op),
-                  pending.request.name, errc_name(error.code), error.detail);
+        answer.message =
+            explain(pending.request, error, pending.wait == Pending::Wait::kOutcome, ready());
+        log::info("admin", "request refused op={} name={} reason={} detail={}",
+                  wire::EnumNameAdminOp(pending.request.op), pending.request.name,
+                  errc_name(error.code), error.detail);
     }
     admin_.answer(pending.request.caller, answer);
     return true;
 }
 
-// ------------------------------------------------------------------------------------------------------------ changing
+// ------------------------------------------------------------------------------------------------------------
+// changing
 
 bool Controller::start_change(Pending& pending) {
     const admin::Request& request = pending.request;
     if (request.op == AdminOp::AcceptClock) return start_accept_clock(pending);
     if (request.op == AdminOp::CreateStream) return start_create(pending);
-    const auto change = request.op == AdminOp::DeleteStream ? streams::plan_delete(table_, request.name)
-                                                            : streams::plan_set_retention(table_, request.name, request.retention_ms);
+    const auto change =
+        request.op == AdminOp::DeleteStream
+            ? streams::plan_delete(table_, request.name)
+            : streams::plan_set_retention(table_, request.name, request.retention_ms);
     if (!change) return finish(pending, change.error());
     pending.stream = table_.find(request.name)->row.id;
     const auto applied = catalog_.apply(*change);
@@ -255,7 +285,8 @@ bool Controller::start_create(Pending& pending) {
 }
 
 bool Controller::start_accept_clock(Pending& pending) {
-    const auto sent = channel_.send({wire::CommandOp::AcceptClock, table_.meta().epoch, nullptr, nullptr});
+    const auto sent =
+        channel_.send({wire::CommandOp::AcceptClock, table_.meta().epoch, nullptr, nullptr});
     if (!sent) return finish(pending, sent.error());
     pending.command_id = *sent;
     pending.wait = Pending::Wait::kCommand;
@@ -267,9 +298,11 @@ bool Controller::advance_outcome(Pending& pending) {
     if (pending.request.op == AdminOp::CreateStream) return advance_create(pending, stream);
     if (pending.request.op == AdminOp::DeleteStream) {
         if (stream == nullptr) return finish(pending, Error{});
-        if (ready() && !journals_complete(*stream)) return finish(pending, error_of(Errc::kUnavailable));
+        if (ready() && !journals_complete(*stream))
+            return finish(pending, error_of(Errc::kUnavailable));
     } else {
-        if (stream == nullptr || stream->row.state == StreamState::kDeleting) return finish(pending, error_of(Errc::kUnknownStream));
+        if (stream == nullptr || stream->row.state == StreamState::kDeleting)
+            return finish(pending, error_of(Errc::kUnknownStream));
         const auto refused = refused_.find(pending.stream);
         if (refused != refused_.end()) return finish(pending, refused->second);
         if (stream->row.state == StreamState::kActive) return finish(pending, Error{});
@@ -280,18 +313,22 @@ bool Controller::advance_outcome(Pending& pending) {
 bool Controller::advance_create(Pending& pending, const streams::Stream* stream) {
     if (stream == nullptr || stream->row.state == StreamState::kDeleting) {
         const auto refused = refused_.find(pending.stream);
-        return finish(pending, refused == refused_.end() ? error_of(Errc::kUnavailable) : refused->second);
+        return finish(pending,
+                      refused == refused_.end() ? error_of(Errc::kUnavailable) : refused->second);
     }
     if (stream->row.state != StreamState::kCreating) {
         wait_for_facts(pending, stream->row.id);
         // What was created is told in full, if the dataplane is quick about it.
-        pending.deadline_ns = std::max(pending.deadline_ns, transport_.monotonic_ns() + options_.describe_wait_ns);
+        pending.deadline_ns =
+            std::max(pending.deadline_ns, transport_.monotonic_ns() + options_.describe_wait_ns);
         return advance_read(pending);
     }
     if (!overdue(pending)) return false;
     // Answered with an error, so it must not come to be later.
     const auto drive = drives_.find(pending.stream);
-    Error why = drive == drives_.end() || drive->second.last_error.code == Errc::kOk ? error_of(Errc::kUnavailable) : drive->second.last_error;
+    Error why = drive == drives_.end() || drive->second.last_error.code == Errc::kOk
+                    ? error_of(Errc::kUnavailable)
+                    : drive->second.last_error;
     refused_[pending.stream] = why;
     if (!apply(streams::plan_undo(*stream))) why = error_of(Errc::kOutcomeUnknown);
     return finish(pending, why);

@@ -1,4 +1,5 @@
-// Driving each stream from its intention to the fact: one command at a time for a stream, retried with back-off.
+// Driving each stream from its intention to the fact: one command at a time for a stream, retried
+// with back-off.
 #include <algorithm>
 #include <utility>
 
@@ -42,8 +43,8 @@ bool worth_retrying(Errc code) {
 }  // namespace
 
 void Controller::drive_all() {
-    // Streams are opened in the order of their ids, one at a time: a dataplane takes an unknown id below one that it has seen for one
-    // that was used before, and rightly refuses it.
+    // Streams are opened in the order of their ids, one at a time: a dataplane takes an unknown id
+    // below one that it has seen for one that was used before, and rightly refuses it.
     bool opening = false;
     for (const auto& [id, stream] : table_.streams()) {
         if (stream.row.state == StreamState::kActive) continue;
@@ -55,15 +56,17 @@ void Controller::drive_all() {
 }
 
 bool Controller::journals_complete(const streams::Stream& stream) const {
-    return std::all_of(stream.shards.begin(), stream.shards.end(),
-                       [this](const catalog::ShardRow& shard) { return facts_.journal_available(shard.journal); });
+    return std::all_of(
+        stream.shards.begin(), stream.shards.end(),
+        [this](const catalog::ShardRow& shard) { return facts_.journal_available(shard.journal); });
 }
 
 void Controller::drive(const streams::Stream& stream, Drive& drive) {
     if (drive.command_id != 0 || transport_.monotonic_ns() < drive.retry_at_ns) return;
     const wire::CommandOp op = op_for(stream.row.state);
     const bool with_shards = op == wire::CommandOp::OpenStream;
-    const auto sent = channel_.send({op, table_.meta().epoch, &stream.row, with_shards ? &stream.shards : nullptr});
+    const auto sent = channel_.send(
+        {op, table_.meta().epoch, &stream.row, with_shards ? &stream.shards : nullptr});
     if (!sent) return channel_.drop(sent.error());
     drive.command_id = *sent;
     drive.revision = stream.row.revision;
@@ -76,12 +79,14 @@ void Controller::take_drive_reply(StreamId id, const channel::Event& event) {
         return;
     }
     const Errc code = event.error.code;
-    const bool deleted = stream->row.state == StreamState::kDeleting && code == Errc::kUnknownStream;
+    const bool deleted =
+        stream->row.state == StreamState::kDeleting && code == Errc::kUnknownStream;
     if (code == Errc::kOk || deleted) {
-        // The reply may belong to an earlier intention (opened, and meanwhile to be deleted): then the new one is driven next.
+        // The reply may belong to an earlier intention (opened, and meanwhile to be deleted): then
+        // the new one is driven next.
         if (drives_[id].revision == stream->row.revision) {
-            log::info("streams", "{} name={} id={} shards={}", wire::EnumNameCommandOp(event.op), stream->row.name, id.value,
-                      stream->shards.size());
+            log::info("streams", "{} name={} id={} shards={}", wire::EnumNameCommandOp(event.op),
+                      stream->row.name, id.value, stream->shards.size());
             if (!apply(streams::plan_done(*stream))) return channel_.drop(error_of(Errc::kIo));
         }
         drives_.erase(id);
@@ -90,14 +95,18 @@ void Controller::take_drive_reply(StreamId id, const channel::Event& event) {
     if (!worth_retrying(code)) return refuse(*stream, event.error);
     Drive& drive = drives_[id];
     drive.last_error = event.error;
-    drive.back_off_ns = std::clamp(drive.back_off_ns * 2, options_.retry_ns_min, options_.retry_ns_max);
+    drive.back_off_ns =
+        std::clamp(drive.back_off_ns * 2, options_.retry_ns_min, options_.retry_ns_max);
     drive.retry_at_ns = transport_.monotonic_ns() + drive.back_off_ns;
-    log::warning("streams", "{} not done, will be tried again name={} reason={} detail={} retry_ms={}", wire::EnumNameCommandOp(event.op),
-                 stream->row.name, errc_name(code), event.error.detail, drive.back_off_ns / 1'000'000);
+    log::warning("streams",
+                 "{} not done, will be tried again name={} reason={} detail={} retry_ms={}",
+                 wire::EnumNameCommandOp(event.op), stream->row.name, errc_name(code),
+                 event.error.detail, drive.back_off_ns / 1'000'000);
 }
 
 void Controller::refuse(const streams::Stream& stream, Error error) {
-    log::error("streams", "refused by the dataplane name={} reason={} detail={}", stream.row.name, errc_name(error.code), error.detail);
+    log::error("streams", "refused by the dataplane name={} reason={} detail={}", stream.row.name,
+               errc_name(error.code), error.detail);
     const StreamId id = stream.row.id;
     const StreamState state = stream.row.state;
     refused_[id] = error;
@@ -106,8 +115,10 @@ void Controller::refuse(const streams::Stream& stream, Error error) {
         if (!apply(streams::plan_undo(stream))) channel_.drop(error_of(Errc::kIo));
         return;
     }
-    if (state == StreamState::kChanging && !apply(streams::plan_done(stream))) return channel_.drop(error_of(Errc::kIo));
-    // The catalogue now says what the dataplane will not do: listing the facts anew puts that right.
+    if (state == StreamState::kChanging && !apply(streams::plan_done(stream)))
+        return channel_.drop(error_of(Errc::kIo));
+    // The catalogue now says what the dataplane will not do: listing the facts anew puts that
+    // right.
     channel_.drop(error);
 }
 

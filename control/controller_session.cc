@@ -1,4 +1,5 @@
-// The session with the dataplane: greet, take an epoch, list the facts, reconcile; then commands may flow.
+// The session with the dataplane: greet, take an epoch, list the facts, reconcile; then commands
+// may flow.
 #include "control/controller.h"
 #include "control/log/log.h"
 #include "control/streams/reconcile.h"
@@ -17,16 +18,20 @@ void Controller::take_event(const Event& event) {
         case Event::Kind::kReply:
             break;
     }
-    if (event.error.code == Errc::kStaleEpoch && stage_ != Stage::kTakingEpoch) return stop_for(event.error);
-    if (stage_ == Stage::kTakingEpoch && event.command_id == stage_command_) return take_epoch_reply(event);
-    if (event.command_id == stage_command_ || event.command_id == facts_command_) return take_facts(event);
+    if (event.error.code == Errc::kStaleEpoch && stage_ != Stage::kTakingEpoch)
+        return stop_for(event.error);
+    if (stage_ == Stage::kTakingEpoch && event.command_id == stage_command_)
+        return take_epoch_reply(event);
+    if (event.command_id == stage_command_ || event.command_id == facts_command_)
+        return take_facts(event);
     for (auto& [stream, drive] : drives_) {
         if (drive.command_id != event.command_id) continue;
         drive.command_id = 0;
         return take_drive_reply(stream, event);
     }
     for (Pending& pending : pendings_) {
-        if (pending.wait != Pending::Wait::kCommand || pending.command_id != event.command_id) continue;
+        if (pending.wait != Pending::Wait::kCommand || pending.command_id != event.command_id)
+            continue;
         pending.command_id = 0;
         pending.last_error = event.error;
         return;
@@ -39,10 +44,13 @@ void Controller::take_up(const Event& event) {
     const catalog::MetaRow& meta = table_.meta();
     const bool known_box = meta.box_id_high != 0 || meta.box_id_low != 0;
     if (known_box && (meta.box_id_high != box_id_high_ || meta.box_id_low != box_id_low_)) {
-        log::warning("control", "this catalogue belongs to another box; what this box's journals say wins box={:016x}{:016x} catalogue={:016x}{:016x}",
+        log::warning("control",
+                     "this catalogue belongs to another box; what this box's journals say wins "
+                     "box={:016x}{:016x} catalogue={:016x}{:016x}",
                      box_id_high_, box_id_low_, meta.box_id_high, meta.box_id_low);
     }
-    // A new epoch for each connection: what the last connection left behind in the dataplane is fenced off.
+    // A new epoch for each connection: what the last connection left behind in the dataplane is
+    // fenced off.
     take_epoch(Epoch(meta.epoch.value + 1));
 }
 
@@ -73,17 +81,21 @@ void Controller::take_epoch(Epoch epoch) {
 
 void Controller::take_epoch_reply(const Event& event) {
     if (event.error.code == Errc::kStaleEpoch) {
-        // Before we ever held an epoch here, a higher one means that this catalogue is an old copy: the directory's lock says that no other
-        // control lives. After that, it means that one does.
-        if (epoch_taken_ || epoch_adopted_ || event.error.detail < table_.meta().epoch.value) return stop_for(event.error);
+        // Before we ever held an epoch here, a higher one means that this catalogue is an old copy:
+        // the directory's lock says that no other control lives. After that, it means that one
+        // does.
+        if (epoch_taken_ || epoch_adopted_ || event.error.detail < table_.meta().epoch.value)
+            return stop_for(event.error);
         epoch_adopted_ = true;
-        log::warning("control", "the catalogue is older than the journals; its epoch is raised from={} to={}", table_.meta().epoch.value,
-                     event.error.detail + 1);
+        log::warning("control",
+                     "the catalogue is older than the journals; its epoch is raised from={} to={}",
+                     table_.meta().epoch.value, event.error.detail + 1);
         return take_epoch(Epoch(event.error.detail + 1));
     }
     if (event.error.code != Errc::kOk) return channel_.drop(event.error);
     epoch_taken_ = true;
-    const auto sent = channel_.send({wire::CommandOp::ListFacts, table_.meta().epoch, nullptr, nullptr});
+    const auto sent =
+        channel_.send({wire::CommandOp::ListFacts, table_.meta().epoch, nullptr, nullptr});
     if (!sent) return channel_.drop(sent.error());
     stage_ = Stage::kListing;
     stage_command_ = *sent;
@@ -92,7 +104,8 @@ void Controller::take_epoch_reply(const Event& event) {
 void Controller::take_facts(const Event& event) {
     if (event.command_id == facts_command_) facts_command_ = 0;
     if (event.error.code != Errc::kOk) {
-        log::warning("control", "the dataplane would not list its facts reason={}", errc_name(event.error.code));
+        log::warning("control", "the dataplane would not list its facts reason={}",
+                     errc_name(event.error.code));
         return channel_.drop(event.error);
     }
     facts_ = event.facts;
@@ -114,15 +127,18 @@ void Controller::reconcile_with(const streams::Facts& facts) {
     stage_ = Stage::kReady;
     stage_command_ = 0;
     was_ready_ = true;
-    log::info("control", "agreed with the dataplane streams={} shards={} epoch={} journals={} missing={}", table_.streams().size(),
-              table_.shard_count(), table_.meta().epoch.value, facts.journal_count, facts.journals_missing.size());
+    log::info("control",
+              "agreed with the dataplane streams={} shards={} epoch={} journals={} missing={}",
+              table_.streams().size(), table_.shard_count(), table_.meta().epoch.value,
+              facts.journal_count, facts.journals_missing.size());
 }
 
 void Controller::stop_for(Error error) {
     fatal_ = error;
     stage_ = Stage::kDown;
-    log::error("control", "superseded: another eagre-control has taken a later epoch ours={} theirs={}", table_.meta().epoch.value,
-               error.detail);
+    log::error("control",
+               "superseded: another eagre-control has taken a later epoch ours={} theirs={}",
+               table_.meta().epoch.value, error.detail);
 }
 
 }  // namespace eagre::control

@@ -1,15 +1,15 @@
 // eagre-control: options, the directory's lock, the catalogue, the loop, an orderly end.
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+#include <CLI/CLI.hpp>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <CLI/CLI.hpp>
-#include <cerrno>
-#include <cstring>
-#include <string>
 
 #include "control/catalog/sqlite_catalog.h"
 #include "control/controller.h"
@@ -24,14 +24,16 @@ using eagre::Result;
 namespace elog = eagre::log;
 
 constexpr uint64_t kTurnNs = 1'000'000'000ULL;
-constexpr uint64_t kLastWordsNs = 1'000'000'000ULL;  // For replies that are half sent when the end comes.
+constexpr uint64_t kLastWordsNs =
+    1'000'000'000ULL;  // For replies that are half sent when the end comes.
 
 struct Options {
     std::string data = "eagre-data";
     std::string log_level = "info";
 };
 
-/// Holds DATA/control.lock while the process lives: two controls on one directory exclude each other. The kernel lets go at any death.
+/// Holds DATA/control.lock while the process lives: two controls on one directory exclude each
+/// other. The kernel lets go at any death.
 Result<int> lock_directory(const std::string& data) {
     const std::string path = data + "/control.lock";
     const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -67,31 +69,40 @@ bool stop_requested(int signal_fd) {
 }
 
 int fail(const std::string& what, Error error) {
-    const std::string reason = error.os_errno != 0 ? std::string(": ") + std::strerror(error.os_errno) : std::string();
-    elog::error("control", "{}{} reason={} detail={}: {}", what, reason, errc_name(error.code), error.detail, errc_advice(error.code));
+    const std::string reason =
+        error.os_errno != 0 ? std::string(": ") + std::strerror(error.os_errno) : std::string();
+    elog::error("control", "{}{} reason={} detail={}: {}", what, reason, errc_name(error.code),
+                error.detail, errc_advice(error.code));
     return 1;
 }
 
-int serve(eagre::control::Controller& controller, int signal_fd, eagre::client::Transport& transport) {
+int serve(eagre::control::Controller& controller, int signal_fd,
+          eagre::client::Transport& transport) {
     while (!stop_requested(signal_fd)) {
         controller.poll(kTurnNs);
-        if (controller.fatal()) return fail("another eagre-control has taken over this box; this one ends", *controller.fatal());
+        if (controller.fatal())
+            return fail("another eagre-control has taken over this box; this one ends",
+                        *controller.fatal());
     }
     elog::info("control", "stopping");
     controller.shut_down();
     const uint64_t end_ns = transport.monotonic_ns() + kLastWordsNs;
-    while (controller.sending() && transport.monotonic_ns() < end_ns) controller.poll(end_ns - transport.monotonic_ns());
+    while (controller.sending() && transport.monotonic_ns() < end_ns)
+        controller.poll(end_ns - transport.monotonic_ns());
     elog::info("control", "stopped");
     return 0;
 }
 
 int run(const Options& options) {
     if (mkdir(options.data.c_str(), 0700) != 0 && errno != EEXIST) {
-        return fail("data directory cannot be made path=" + options.data, eagre::os_error(Errc::kIo, errno));
+        return fail("data directory cannot be made path=" + options.data,
+                    eagre::os_error(Errc::kIo, errno));
     }
     const auto lock = lock_directory(options.data);
     if (!lock && lock.error().code == Errc::kLocked) {
-        elog::error("control", "another eagre-control serves this data directory; stop it first, or choose another --data path={} pid={} reason=Locked",
+        elog::error("control",
+                    "another eagre-control serves this data directory; stop it first, or choose "
+                    "another --data path={} pid={} reason=Locked",
                     options.data, lock.error().detail);
         return 1;
     }
@@ -104,14 +115,18 @@ int run(const Options& options) {
     if (!sockets) return fail("cannot listen path=" + socket_path, sockets.error());
     auto catalog = eagre::catalog::open_sqlite_catalog(catalog_path, (*sockets)->wall_ns());
     if (!catalog && catalog.error().code == Errc::kNewerFormat) {
-        return fail("the catalogue was written by a newer Eagre; start that version path=" + catalog_path, catalog.error());
+        return fail(
+            "the catalogue was written by a newer Eagre; start that version path=" + catalog_path,
+            catalog.error());
     }
     if (!catalog) return fail("catalogue cannot be opened path=" + catalog_path, catalog.error());
 
     eagre::control::ControllerOptions controller_options;
     controller_options.channel.address = "unix:" + options.data + "/eagred.sock";
-    auto controller = eagre::control::Controller::open(**catalog, **sockets, **sockets, controller_options);
-    if (!controller) return fail("catalogue cannot be read path=" + catalog_path, controller.error());
+    auto controller =
+        eagre::control::Controller::open(**catalog, **sockets, **sockets, controller_options);
+    if (!controller)
+        return fail("catalogue cannot be read path=" + catalog_path, controller.error());
     elog::info("control", "serving socket={} pid={}", socket_path, getpid());
     return serve(**controller, signal_fd, **sockets);
 }
@@ -120,8 +135,11 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
     Options options;
-    CLI::App app("eagre-control: keeps the catalogue of streams and tells the dataplane what there should be");
-    app.add_option("--data", options.data, "Data directory, shared with eagred")->capture_default_str();
+    CLI::App app(
+        "eagre-control: keeps the catalogue of streams and tells the dataplane what there should "
+        "be");
+    app.add_option("--data", options.data, "Data directory, shared with eagred")
+        ->capture_default_str();
     app.add_option("--log-level", options.log_level, "debug, info, warning, error or off")
         ->capture_default_str()
         ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}));

@@ -1,8 +1,8 @@
 #include "control/admin/admin_codec.h"
 
-#include <flatbuffers/flatbuffers.h>
-
 #include <cstring>
+
+#include <flatbuffers/flatbuffers.h>
 
 #include "wire/base/limits.h"
 
@@ -15,7 +15,8 @@ constexpr flatbuffers::uoffset_t kTablesMax = 4;
 
 using ShardOffsets = std::vector<flatbuffers::Offset<wire::ShardInfo>>;
 
-ShardOffsets encode_shards(flatbuffers::FlatBufferBuilder& builder, const std::vector<streams::ShardFact>& shards) {
+ShardOffsets encode_shards(flatbuffers::FlatBufferBuilder& builder,
+                           const std::vector<streams::ShardFact>& shards) {
     ShardOffsets offsets;
     offsets.reserve(shards.size());
     for (const streams::ShardFact& shard : shards) {
@@ -41,7 +42,8 @@ ShardOffsets encode_shards(flatbuffers::FlatBufferBuilder& builder, const std::v
     return offsets;
 }
 
-flatbuffers::Offset<wire::StreamInfo> encode_stream(flatbuffers::FlatBufferBuilder& builder, const StreamAnswer& answer) {
+flatbuffers::Offset<wire::StreamInfo> encode_stream(flatbuffers::FlatBufferBuilder& builder,
+                                                    const StreamAnswer& answer) {
     const streams::StreamFact& stream = answer.stream;
     const auto name = builder.CreateString(stream.name);
     const auto shards = builder.CreateVector(encode_shards(builder, stream.shards));
@@ -60,7 +62,8 @@ flatbuffers::Offset<wire::StreamInfo> encode_stream(flatbuffers::FlatBufferBuild
 }  // namespace
 
 Result<Request> decode_request(std::span<const std::byte> payload) {
-    flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(payload.data()), payload.size(), kDepthMax, kTablesMax);
+    flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(payload.data()), payload.size(),
+                                   kDepthMax, kTablesMax);
     if (!verifier.VerifyBuffer<wire::AdminRequest>(nullptr)) return Errc::kBadSchema;
     const auto* table = flatbuffers::GetRoot<wire::AdminRequest>(payload.data());
     Request request;
@@ -76,10 +79,12 @@ std::vector<std::byte> encode_answer(const Answer& answer) {
     flatbuffers::FlatBufferBuilder builder;
     std::vector<flatbuffers::Offset<wire::StreamInfo>> offsets;
     offsets.reserve(answer.streams.size());
-    for (const StreamAnswer& stream : answer.streams) offsets.push_back(encode_stream(builder, stream));
+    for (const StreamAnswer& stream : answer.streams)
+        offsets.push_back(encode_stream(builder, stream));
     const auto streams = builder.CreateVector(offsets);
     const auto message = builder.CreateString(answer.message);
-    builder.Finish(wire::CreateAdminReply(builder, static_cast<uint16_t>(answer.error.code), answer.error.detail, message, streams));
+    builder.Finish(wire::CreateAdminReply(builder, static_cast<uint16_t>(answer.error.code),
+                                          answer.error.detail, message, streams));
     std::vector<std::byte> bytes(builder.GetSize());
     std::memcpy(bytes.data(), builder.GetBufferPointer(), bytes.size());
     return bytes;

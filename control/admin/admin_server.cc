@@ -20,11 +20,13 @@ void AdminServer::poll() {
 void AdminServer::accept_all(uint64_t now_ns) {
     while (const auto accepted = listener_.accept()) {
         Connection connection;
-        connection.pipe = std::make_unique<frames::FramePipe>(transport_, *accepted, frames::PipeLimits{});
+        connection.pipe =
+            std::make_unique<frames::FramePipe>(transport_, *accepted, frames::PipeLimits{});
         connection.last_request_ns = now_ns;
         const bool full = connections_.size() >= kConnectionCountMax;
         if (full) {
-            log::warning("admin", "connection turned away connections={} most={}", connections_.size(), kConnectionCountMax);
+            log::warning("admin", "connection turned away connections={} most={}",
+                         connections_.size(), kConnectionCountMax);
             send_error(connection, error_of(Errc::kBusy), now_ns);
             // What the socket takes at once is all it gets.
             [[maybe_unused]] const auto flushed = connection.pipe->flush();
@@ -39,18 +41,21 @@ bool AdminServer::serve(uint64_t id, Connection& connection, uint64_t now_ns) {
         const auto received = receive_all(id, connection, now_ns);
         if (!received && received.error().code == Errc::kDisconnected) return false;
         if (!received) {
-            log::warning("admin", "connection closed: it misbehaved connection={} reason={} detail={}", id, errc_name(received.error().code),
-                         received.error().detail);
+            log::warning("admin",
+                         "connection closed: it misbehaved connection={} reason={} detail={}", id,
+                         errc_name(received.error().code), received.error().detail);
             send_error(connection, received.error(), now_ns);
         }
     }
     if (!connection.pipe->flush()) return false;
     if (connection.close_at_ns == 0) return true;
-    return connection.pipe->discard().has_value() && !connection.pipe->all_sent() && now_ns < connection.close_at_ns;
+    return connection.pipe->discard().has_value() && !connection.pipe->all_sent() &&
+           now_ns < connection.close_at_ns;
 }
 
 Status AdminServer::receive_all(uint64_t id, Connection& connection, uint64_t now_ns) {
-    // At most as many frames a turn as may be unanswered: one connection cannot keep the others waiting.
+    // At most as many frames a turn as may be unanswered: one connection cannot keep the others
+    // waiting.
     for (uint32_t i = 0; i < kRequestsPerConnectionMax; ++i) {
         const auto frame = connection.pipe->receive();
         if (!frame) return frame.error();
@@ -66,7 +71,8 @@ Status AdminServer::receive_all(uint64_t id, Connection& connection, uint64_t no
     } else if (now_ns - connection.frame_began_ns >= kFrameTimeoutNs) {
         return Errc::kTimeout;
     }
-    const bool idle = connection.unanswered_count == 0 && now_ns - connection.last_request_ns >= kIdleTimeoutNs;
+    const bool idle =
+        connection.unanswered_count == 0 && now_ns - connection.last_request_ns >= kIdleTimeoutNs;
     if (idle) return Errc::kTimeout;
     return {};
 }
@@ -75,8 +81,10 @@ Status AdminServer::take_frame(uint64_t id, Connection& connection, const frames
     if (frame.header.kind == frame::FrameKind::kHello) {
         flatbuffers::FlatBufferBuilder builder;
         builder.Finish(wire::HelloReplyBuilder(builder).Finish());
-        const std::span bytes(reinterpret_cast<const std::byte*>(builder.GetBufferPointer()), builder.GetSize());
-        return connection.pipe->send(frame::reply_to(frame.header, frame::FrameKind::kHelloReply), bytes);
+        const std::span bytes(reinterpret_cast<const std::byte*>(builder.GetBufferPointer()),
+                              builder.GetSize());
+        return connection.pipe->send(frame::reply_to(frame.header, frame::FrameKind::kHelloReply),
+                                     bytes);
     }
     if (frame.header.kind != frame::FrameKind::kCommand) {
         return error_of(Errc::kBadKind, static_cast<uint64_t>(frame.header.kind));
@@ -87,7 +95,8 @@ Status AdminServer::take_frame(uint64_t id, Connection& connection, const frames
     if (connection.unanswered_count >= kRequestsPerConnectionMax) {
         Answer busy;
         busy.error = error_of(Errc::kBusy, kRequestsPerConnectionMax);
-        busy.message = "Too many requests are waiting on this connection; read their answers first.";
+        busy.message =
+            "Too many requests are waiting on this connection; read their answers first.";
         send_answer(connection, frame.header.correlation, busy);
         return {};
     }
@@ -113,7 +122,8 @@ void AdminServer::send_answer(Connection& connection, uint64_t correlation, cons
     header.correlation = correlation;
     header.detail = answer.error.detail;
     if (const auto sent = connection.pipe->send(header, encode_answer(answer)); sent) return;
-    // It does not read what it asked for, or asked for more than a frame holds: a header alone always fits, or the pipe is dead.
+    // It does not read what it asked for, or asked for more than a frame holds: a header alone
+    // always fits, or the pipe is dead.
     header.flags = static_cast<uint16_t>(Errc::kBusy);
     [[maybe_unused]] const auto sent = connection.pipe->send(header);
 }
@@ -138,7 +148,8 @@ void AdminServer::answer(const Caller& caller, const Answer& answer) {
 }
 
 bool AdminServer::sending() const {
-    return std::any_of(connections_.begin(), connections_.end(), [](const auto& entry) { return !entry.second.pipe->all_sent(); });
+    return std::any_of(connections_.begin(), connections_.end(),
+                       [](const auto& entry) { return !entry.second.pipe->all_sent(); });
 }
 
 }  // namespace eagre::admin

@@ -1,9 +1,11 @@
 #pragma once
-// Serves DATA/control.sock: kCommand frames with an AdminRequest, answered by kCommandReply with an AdminReply (wire/schema/admin.fbs). A hello
-// is answered and not demanded: the socket's mode (0600) is the authentication.
+// Serves DATA/control.sock: kCommand frames with an AdminRequest, answered by kCommandReply with an
+// AdminReply (wire/schema/admin.fbs). A hello is answered and not demanded: the socket's mode
+// (0600) is the authentication.
 //
-// One thread; nothing waits: poll() each turn, take the requests, answer them in any order, whenever. A connection that misbehaves gets a kError
-// frame with the reason and is closed; the others don't notice. Everything a connection can take up has a bound.
+// One thread; nothing waits: poll() each turn, take the requests, answer them in any order,
+// whenever. A connection that misbehaves gets a kError frame with the reason and is closed; the
+// others don't notice. Everything a connection can take up has a bound.
 
 #include <cstdint>
 #include <deque>
@@ -22,11 +24,14 @@
 
 namespace eagre::admin {
 
-inline constexpr uint32_t kConnectionCountMax = 64;          // More are told kBusy and closed.
-inline constexpr uint32_t kRequestsPerConnectionMax = 16;    // Not yet answered. More are answered kBusy.
-inline constexpr uint64_t kFrameTimeoutNs = 10'000'000'000ULL;   // From a frame's first byte to its last.
-inline constexpr uint64_t kIdleTimeoutNs = 600'000'000'000ULL;   // Without a request.
-inline constexpr uint64_t kCloseTimeoutNs = 1'000'000'000ULL;    // For the last words of a connection that is being closed.
+inline constexpr uint32_t kConnectionCountMax = 64;  // More are told kBusy and closed.
+inline constexpr uint32_t kRequestsPerConnectionMax =
+    16;  // Not yet answered. More are answered kBusy.
+inline constexpr uint64_t kFrameTimeoutNs =
+    10'000'000'000ULL;  // From a frame's first byte to its last.
+inline constexpr uint64_t kIdleTimeoutNs = 600'000'000'000ULL;  // Without a request.
+inline constexpr uint64_t kCloseTimeoutNs =
+    1'000'000'000ULL;  // For the last words of a connection that is being closed.
 
 /// Where an answer goes.
 struct Caller {
@@ -58,7 +63,8 @@ struct Answer {
 class AdminServer {
   public:
     /// Both must outlive this, and belong together.
-    AdminServer(client::Transport& transport, sockets::Listener& listener) : transport_(transport), listener_(listener) {}
+    AdminServer(client::Transport& transport, sockets::Listener& listener)
+        : transport_(transport), listener_(listener) {}
 
     /// One turn: accepts, receives, sends, closes what is overdue.
     void poll();
@@ -66,7 +72,8 @@ class AdminServer {
     /// An answer to a connection that has gone is dropped.
     void answer(const Caller& caller, const Answer& answer);
     size_t connection_count() const { return connections_.size(); }
-    /// False when everything answered has been handed over: the process may end without cutting a reply short.
+    /// False when everything answered has been handed over: the process may end without cutting a
+    /// reply short.
     bool sending() const;
 
   private:
@@ -74,8 +81,8 @@ class AdminServer {
         std::unique_ptr<frames::FramePipe> pipe;
         uint32_t unanswered_count = 0;
         uint64_t last_request_ns = 0;
-        uint64_t frame_began_ns = 0;   // 0: no frame is half here.
-        uint64_t close_at_ns = 0;      // 0: it is not being closed.
+        uint64_t frame_began_ns = 0;  // 0: no frame is half here.
+        uint64_t close_at_ns = 0;     // 0: it is not being closed.
     };
 
     void accept_all(uint64_t now_ns);

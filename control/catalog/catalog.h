@@ -1,11 +1,14 @@
 #pragma once
-// The catalogue: what streams there should be. It holds intentions; the journals hold facts, and facts win (streams/reconcile.h).
+// The catalogue: what streams there should be. It holds intentions; the journals hold facts, and
+// facts win (streams/reconcile.h).
 //
-// One writer: the eagre-control that holds the lock of the data directory. An interface of get, compare-and-swap and watch,
-// so that a cluster can put etcd in the place of the embedded SQLite (sqlite_catalog.h). One thread.
+// One writer: the eagre-control that holds the lock of the data directory. An interface of get,
+// compare-and-swap and watch, so that a cluster can put etcd in the place of the embedded SQLite
+// (sqlite_catalog.h). One thread.
 //
-// Invariants: a change is applied whole or not at all, and is durable when apply() returns; revisions only grow; ids are
-// never handed out twice, because the maxima are part of the change that uses them.
+// Invariants: a change is applied whole or not at all, and is durable when apply() returns;
+// revisions only grow; ids are never handed out twice, because the maxima are part of the change
+// that uses them.
 
 #include <cstdint>
 #include <optional>
@@ -31,9 +34,9 @@ struct StreamRow {
     StreamState state = StreamState::kCreating;
     uint64_t retention_ms = 0;
     uint64_t record_bytes_max = 0;
-    uint64_t created_ns = 0;   // Wall clock, ns since 1970.
+    uint64_t created_ns = 0;  // Wall clock, ns since 1970.
     uint64_t map_version = 0;
-    uint64_t revision = 0;     // Of the catalogue when this row was last put; 0: not stored yet.
+    uint64_t revision = 0;  // Of the catalogue when this row was last put; 0: not stored yet.
 };
 
 struct ShardRow {
@@ -49,10 +52,11 @@ struct ShardRow {
 };
 
 struct MetaRow {
-    Epoch epoch;                // Last one taken.
-    StreamId stream_id_max;     // Highest ever handed out.
+    Epoch epoch;             // Last one taken.
+    StreamId stream_id_max;  // Highest ever handed out.
     ShardId shard_id_max;
-    uint64_t box_id_high = 0;   // Box whose journals these rows were last reconciled with; 0, 0: none yet.
+    uint64_t box_id_high =
+        0;  // Box whose journals these rows were last reconciled with; 0, 0: none yet.
     uint64_t box_id_low = 0;
     uint64_t revision = 0;
 };
@@ -63,8 +67,9 @@ struct StreamVersion {
     uint64_t revision = 0;
 };
 
-/// One compare-and-swap over several rows. The revision in each put row and in `put_meta` is the one expected to be stored
-/// (0: no such row yet); a shard is guarded by the row of its stream. Deletions are applied before puts, puts in order.
+/// One compare-and-swap over several rows. The revision in each put row and in `put_meta` is the
+/// one expected to be stored (0: no such row yet); a shard is guarded by the row of its stream.
+/// Deletions are applied before puts, puts in order.
 struct Change {
     std::vector<StreamVersion> delete_streams;  // With their shards.
     std::vector<ShardId> delete_shards;
@@ -72,7 +77,8 @@ struct Change {
     std::vector<ShardRow> put_shards;
     std::optional<MetaRow> put_meta;
     bool empty() const {
-        return delete_streams.empty() && delete_shards.empty() && put_streams.empty() && put_shards.empty() && !put_meta;
+        return delete_streams.empty() && delete_shards.empty() && put_streams.empty() &&
+               put_shards.empty() && !put_meta;
     }
 };
 
@@ -91,8 +97,9 @@ class Catalog {
     /// By id.
     virtual Result<std::vector<ShardRow>> shards(StreamId stream) = 0;
     virtual Result<MetaRow> meta() = 0;
-    /// Applies `change` and returns true when it is durable; false, and nothing is changed, when a revision is not the expected one.
-    /// Errors: kStreamExists (the name belongs to another id), kDiskFull, kIo, kCorruptDirectory. Nothing is changed then.
+    /// Applies `change` and returns true when it is durable; false, and nothing is changed, when a
+    /// revision is not the expected one. Errors: kStreamExists (the name belongs to another id),
+    /// kDiskFull, kIo, kCorruptDirectory. Nothing is changed then.
     virtual Result<bool> apply(const Change& change) = 0;
     /// `watcher` hears of every change applied from now on, before apply() returns. Null: nobody.
     virtual void watch(Watcher* watcher) = 0;

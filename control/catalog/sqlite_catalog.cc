@@ -1,10 +1,10 @@
 #include "control/catalog/sqlite_catalog.h"
 
-#include <unistd.h>
-
 #include <array>
 #include <cstdio>
 #include <cstring>
+
+#include <unistd.h>
 
 #include "control/catalog/sqlite_handle.h"
 #include "control/catalog/sqlite_schema.h"
@@ -59,7 +59,8 @@ class SqliteCatalog final : public Catalog {
 
 Result<std::vector<StreamRow>> SqliteCatalog::streams() {
     Statement query(db_.get(),
-                    "SELECT id, name, state, retention_ms, record_bytes_max, created_ns, map_version, revision FROM streams ORDER BY id");
+                    "SELECT id, name, state, retention_ms, record_bytes_max, created_ns, "
+                    "map_version, revision FROM streams ORDER BY id");
     std::vector<StreamRow> rows;
     for (;;) {
         const auto more = query.step();
@@ -82,7 +83,8 @@ Result<std::vector<StreamRow>> SqliteCatalog::streams() {
 
 Result<std::vector<ShardRow>> SqliteCatalog::shards(StreamId stream) {
     Statement query(db_.get(),
-                    "SELECT id, starting_hash, ending_hash, parent, adjacent_parent, journal, first_sequence, open "
+                    "SELECT id, starting_hash, ending_hash, parent, adjacent_parent, journal, "
+                    "first_sequence, open "
                     "FROM shards WHERE stream = ? ORDER BY id");
     query.bind(stream.value);
     std::vector<ShardRow> rows;
@@ -107,7 +109,9 @@ Result<std::vector<ShardRow>> SqliteCatalog::shards(StreamId stream) {
 }
 
 Result<MetaRow> SqliteCatalog::meta() {
-    Statement query(db_.get(), "SELECT epoch, stream_id_max, shard_id_max, box_id_high, box_id_low, revision FROM meta WHERE one = 1");
+    Statement query(db_.get(),
+                    "SELECT epoch, stream_id_max, shard_id_max, box_id_high, box_id_low, revision "
+                    "FROM meta WHERE one = 1");
     const auto found = query.step();
     if (!found) return found.error();
     MetaRow row;
@@ -126,10 +130,12 @@ Result<bool> SqliteCatalog::apply(const Change& change) {
     Change applied = change;
     auto done = apply_rows(applied);
     if (done && *done) {
-        if (const auto committed = execute(db_.get(), "COMMIT"); !committed) done = committed.error();
+        if (const auto committed = execute(db_.get(), "COMMIT"); !committed)
+            done = committed.error();
     }
     if (!done || !*done) {
-        // Some errors (a full disk) have rolled back already; then this is refused, which changes nothing.
+        // Some errors (a full disk) have rolled back already; then this is refused, which changes
+        // nothing.
         [[maybe_unused]] const auto rolled_back = execute(db_.get(), "ROLLBACK");
         return done;
     }
@@ -202,26 +208,44 @@ Status SqliteCatalog::put_stream(const StreamRow& row) {
     if (!found) return found.error();
     if (*found) return Errc::kStreamExists;
     Statement put(db_.get(),
-                  "INSERT INTO streams (id, name, state, retention_ms, record_bytes_max, created_ns, map_version, revision) "
-                  "VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET name=excluded.name, state=excluded.state, "
-                  "retention_ms=excluded.retention_ms, record_bytes_max=excluded.record_bytes_max, created_ns=excluded.created_ns, "
+                  "INSERT INTO streams (id, name, state, retention_ms, record_bytes_max, "
+                  "created_ns, map_version, revision) "
+                  "VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET name=excluded.name, "
+                  "state=excluded.state, "
+                  "retention_ms=excluded.retention_ms, record_bytes_max=excluded.record_bytes_max, "
+                  "created_ns=excluded.created_ns, "
                   "map_version=excluded.map_version, revision=excluded.revision");
-    put.bind(row.id.value).bind(row.name).bind(static_cast<uint64_t>(row.state)).bind(row.retention_ms);
-    return put.bind(row.record_bytes_max).bind(row.created_ns).bind(row.map_version).bind(row.revision).run();
+    put.bind(row.id.value)
+        .bind(row.name)
+        .bind(static_cast<uint64_t>(row.state))
+        .bind(row.retention_ms);
+    return put.bind(row.record_bytes_max)
+        .bind(row.created_ns)
+        .bind(row.map_version)
+        .bind(row.revision)
+        .run();
 }
 
 Status SqliteCatalog::put_shards(const std::vector<ShardRow>& rows) {
-    Statement put(db_.get(),
-                  "INSERT INTO shards (id, stream, starting_hash, ending_hash, parent, adjacent_parent, journal, first_sequence, open) "
-                  "VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET stream=excluded.stream, "
-                  "starting_hash=excluded.starting_hash, ending_hash=excluded.ending_hash, parent=excluded.parent, "
-                  "adjacent_parent=excluded.adjacent_parent, journal=excluded.journal, first_sequence=excluded.first_sequence, "
-                  "open=excluded.open");
+    Statement put(
+        db_.get(),
+        "INSERT INTO shards (id, stream, starting_hash, ending_hash, parent, adjacent_parent, "
+        "journal, first_sequence, open) "
+        "VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET stream=excluded.stream, "
+        "starting_hash=excluded.starting_hash, ending_hash=excluded.ending_hash, "
+        "parent=excluded.parent, "
+        "adjacent_parent=excluded.adjacent_parent, journal=excluded.journal, "
+        "first_sequence=excluded.first_sequence, "
+        "open=excluded.open");
     for (const ShardRow& row : rows) {
         put.bind(row.id.value).bind(row.stream.value);
         put.bind_blob(encode_hash(row.range.starting)).bind_blob(encode_hash(row.range.ending));
-        put.bind(row.parent.value).bind(row.adjacent_parent.value).bind(uint64_t{row.journal.value});
-        if (const auto run = put.bind(row.first_sequence.value).bind(uint64_t{row.open}).run(); !run) return run;
+        put.bind(row.parent.value)
+            .bind(row.adjacent_parent.value)
+            .bind(uint64_t{row.journal.value});
+        if (const auto run = put.bind(row.first_sequence.value).bind(uint64_t{row.open}).run();
+            !run)
+            return run;
         put.reset();
     }
     return {};
@@ -229,16 +253,20 @@ Status SqliteCatalog::put_shards(const std::vector<ShardRow>& rows) {
 
 Status SqliteCatalog::put_meta(const MetaRow& row) {
     Statement put(db_.get(),
-                  "INSERT OR REPLACE INTO meta (one, epoch, stream_id_max, shard_id_max, box_id_high, box_id_low, revision) "
+                  "INSERT OR REPLACE INTO meta (one, epoch, stream_id_max, shard_id_max, "
+                  "box_id_high, box_id_low, revision) "
                   "VALUES (1,?,?,?,?,?,?)");
     put.bind(row.epoch.value).bind(row.stream_id_max.value).bind(row.shard_id_max.value);
     return put.bind(row.box_id_high).bind(row.box_id_low).bind(row.revision).run();
 }
 
-/// Opens, checks and migrates. kCorruptDirectory also for a sound SQLite file that is not a catalogue of ours.
+/// Opens, checks and migrates. kCorruptDirectory also for a sound SQLite file that is not a
+/// catalogue of ours.
 Result<std::unique_ptr<SqliteCatalog>> open_checked(const std::string& path) {
     sqlite3* raw = nullptr;
-    const int code = sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+    const int code =
+        sqlite3_open_v2(path.c_str(), &raw,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
     Database db(raw);
     if (code != SQLITE_OK) return error_from(raw, code);
     if (const auto prepared = prepare_schema(db.get()); !prepared) return prepared.error();
@@ -258,20 +286,24 @@ Status move_aside(const std::string& path, const std::string& target) {
     for (const char* suffix : {"", "-wal", "-shm"}) {
         const std::string source = path + suffix;
         if (access(source.c_str(), F_OK) != 0) continue;
-        if (std::rename(source.c_str(), (target + suffix).c_str()) != 0) return os_error(Errc::kIo, errno);
+        if (std::rename(source.c_str(), (target + suffix).c_str()) != 0)
+            return os_error(Errc::kIo, errno);
     }
     return {};
 }
 
 }  // namespace
 
-Result<std::unique_ptr<Catalog>> open_sqlite_catalog(const std::string& path, uint64_t moved_aside_suffix) {
+Result<std::unique_ptr<Catalog>> open_sqlite_catalog(const std::string& path,
+                                                     uint64_t moved_aside_suffix) {
     auto opened = open_checked(path);
     if (!opened && opened.error().code == Errc::kCorruptDirectory) {
         const std::string target = fmt::format("{}.corrupt-{}", path, moved_aside_suffix);
         if (const auto moved = move_aside(path, target); !moved) return moved.error();
-        log::error("catalog", "not a sound catalogue, moved aside; a new one will be filled from the journals path={} moved_to={}", path,
-                   target);
+        log::error("catalog",
+                   "not a sound catalogue, moved aside; a new one will be filled from the journals "
+                   "path={} moved_to={}",
+                   path, target);
         opened = open_checked(path);
     }
     if (!opened) return opened.error();

@@ -22,23 +22,28 @@ Status execute(sqlite3* db, const char* sql) {
 }
 
 Statement::Statement(sqlite3* db, std::string_view sql)
-    : db_(db), code_(sqlite3_prepare_v2(db, sql.data(), static_cast<int>(sql.size()), &statement_, nullptr)) {}
+    : db_(db),
+      code_(
+          sqlite3_prepare_v2(db, sql.data(), static_cast<int>(sql.size()), &statement_, nullptr)) {}
 
 Statement& Statement::bind(uint64_t value) {
-    if (code_ == SQLITE_OK) code_ = sqlite3_bind_int64(statement_, ++bound_, static_cast<sqlite3_int64>(value));
+    if (code_ == SQLITE_OK)
+        code_ = sqlite3_bind_int64(statement_, ++bound_, static_cast<sqlite3_int64>(value));
     return *this;
 }
 
 Statement& Statement::bind(std::string_view text) {
     if (code_ == SQLITE_OK) {
-        code_ = sqlite3_bind_text(statement_, ++bound_, text.data(), static_cast<int>(text.size()), SQLITE_TRANSIENT);
+        code_ = sqlite3_bind_text(statement_, ++bound_, text.data(), static_cast<int>(text.size()),
+                                  SQLITE_TRANSIENT);
     }
     return *this;
 }
 
 Statement& Statement::bind_blob(std::span<const std::byte> bytes) {
     if (code_ == SQLITE_OK) {
-        code_ = sqlite3_bind_blob(statement_, ++bound_, bytes.data(), static_cast<int>(bytes.size()), SQLITE_TRANSIENT);
+        code_ = sqlite3_bind_blob(statement_, ++bound_, bytes.data(),
+                                  static_cast<int>(bytes.size()), SQLITE_TRANSIENT);
     }
     return *this;
 }
@@ -69,12 +74,15 @@ uint64_t Statement::integer(int column) const {
 
 std::string Statement::text(int column) const {
     const auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
-    return bytes == nullptr ? std::string() : std::string(bytes, static_cast<size_t>(sqlite3_column_bytes(statement_, column)));
+    return bytes == nullptr
+               ? std::string()
+               : std::string(bytes, static_cast<size_t>(sqlite3_column_bytes(statement_, column)));
 }
 
 std::span<const std::byte> Statement::blob(int column) const {
     const auto* bytes = static_cast<const std::byte*>(sqlite3_column_blob(statement_, column));
-    return {bytes, bytes == nullptr ? 0 : static_cast<size_t>(sqlite3_column_bytes(statement_, column))};
+    return {bytes,
+            bytes == nullptr ? 0 : static_cast<size_t>(sqlite3_column_bytes(statement_, column))};
 }
 
 }  // namespace eagre::catalog

@@ -1,13 +1,13 @@
 #pragma once
 // SQLite's C handles with C++ lifetimes, and its result codes as Errc. Used only inside catalog/.
 
-#include <sqlite3.h>
-
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+
+#include <sqlite3.h>
 
 #include "wire/base/result.h"
 
@@ -18,13 +18,15 @@ struct CloseDatabase {
 };
 using Database = std::unique_ptr<sqlite3, CloseDatabase>;
 
-/// The Errc for a result code of SQLite: kDiskFull, kCorruptDirectory or kIo, with the errno where there is one.
+/// The Errc for a result code of SQLite: kDiskFull, kCorruptDirectory or kIo, with the errno where
+/// there is one.
 Error error_from(sqlite3* db, int code);
 
 /// Runs statements that return no rows.
 Status execute(sqlite3* db, const char* sql);
 
-/// A prepared statement. Columns and parameters are unsigned 64-bit here and signed in SQLite: the bits are kept.
+/// A prepared statement. Columns and parameters are unsigned 64-bit here and signed in SQLite: the
+/// bits are kept.
 class Statement {
   public:
     /// Errors show at the first step().

@@ -9,18 +9,25 @@
 namespace eagre::catalog {
 namespace {
 
-// One step per schema version: kSteps[v] makes version v + 1 of version v. Steps are never edited once released.
+// One step per schema version: kSteps[v] makes version v + 1 of version v. Steps are never edited
+// once released.
 constexpr std::array<const char*, kSchemaVersion> kSteps = {
-    // `revision` is one row that grows with every change. Hash keys are 16 big-endian bytes. Unsigned 64-bit values are kept as
-    // the signed number with the same bits.
+    // `revision` is one row that grows with every change. Hash keys are 16 big-endian bytes.
+    // Unsigned 64-bit values are kept as the signed number with the same bits.
     "CREATE TABLE revision (value INTEGER NOT NULL);"
     "INSERT INTO revision VALUES (0);"
-    "CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, stream_id_max INTEGER NOT NULL,"
-    " shard_id_max INTEGER NOT NULL, box_id_high INTEGER NOT NULL, box_id_low INTEGER NOT NULL, revision INTEGER NOT NULL);"
-    "CREATE TABLE streams (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, state INTEGER NOT NULL, retention_ms INTEGER NOT NULL,"
-    " record_bytes_max INTEGER NOT NULL, created_ns INTEGER NOT NULL, map_version INTEGER NOT NULL, revision INTEGER NOT NULL);"
-    "CREATE TABLE shards (id INTEGER PRIMARY KEY, stream INTEGER NOT NULL REFERENCES streams (id) ON DELETE CASCADE,"
-    " starting_hash BLOB NOT NULL, ending_hash BLOB NOT NULL, parent INTEGER NOT NULL, adjacent_parent INTEGER NOT NULL,"
+    "CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, "
+    "stream_id_max INTEGER NOT NULL,"
+    " shard_id_max INTEGER NOT NULL, box_id_high INTEGER NOT NULL, box_id_low INTEGER NOT NULL, "
+    "revision INTEGER NOT NULL);"
+    "CREATE TABLE streams (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, state INTEGER NOT "
+    "NULL, retention_ms INTEGER NOT NULL,"
+    " record_bytes_max INTEGER NOT NULL, created_ns INTEGER NOT NULL, map_version INTEGER NOT "
+    "NULL, revision INTEGER NOT NULL);"
+    "CREATE TABLE shards (id INTEGER PRIMARY KEY, stream INTEGER NOT NULL REFERENCES streams (id) "
+    "ON DELETE CASCADE,"
+    " starting_hash BLOB NOT NULL, ending_hash BLOB NOT NULL, parent INTEGER NOT NULL, "
+    "adjacent_parent INTEGER NOT NULL,"
     " journal INTEGER NOT NULL, first_sequence INTEGER NOT NULL, open INTEGER NOT NULL);"
     "CREATE INDEX shards_by_stream ON shards (stream, id);",
 };
@@ -65,8 +72,11 @@ Status prepare_schema(sqlite3* db) {
     if (!fresh && *version == 0) return Errc::kCorruptDirectory;
     if (const auto sound = check_sound(db); !sound) return sound;
 
-    // Durable when COMMIT returns: an epoch or an id that a power cut takes back would be used twice.
-    if (const auto set = execute(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=2000;");
+    // Durable when COMMIT returns: an epoch or an id that a power cut takes back would be used
+    // twice.
+    if (const auto set = execute(db,
+                                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA "
+                                 "foreign_keys=ON; PRAGMA busy_timeout=2000;");
         !set) {
         return set;
     }

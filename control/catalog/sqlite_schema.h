@@ -7,8 +7,9 @@
 
 namespace eagre::catalog {
 
-/// Sets the pragmas, checks the file's soundness and identity, creates or migrates the tables in one transaction.
-/// Errors: kNewerFormat (detail = the file's schema version), kCorruptDirectory (unsound, or not ours), kDiskFull, kIo.
+/// Sets the pragmas, checks the file's soundness and identity, creates or migrates the tables in
+/// one transaction. Errors: kNewerFormat (detail = the file's schema version), kCorruptDirectory
+/// (unsound, or not ours), kDiskFull, kIo.
 Status prepare_schema(sqlite3* db);
 
 }  // namespace eagre::catalog

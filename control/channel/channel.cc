@@ -43,13 +43,15 @@ void Channel::connect() {
     const auto pipe = transport_.connect(options_.address, 0);
     if (!pipe) return drop(pipe.error());
     frames::PipeLimits limits;
-    limits.receive_payload_bytes_max = kFramePayloadBytesMax;  // The facts of 16384 shards are some 2 MiB.
+    limits.receive_payload_bytes_max =
+        kFramePayloadBytesMax;  // The facts of 16384 shards are some 2 MiB.
     pipe_ = std::make_unique<frames::FramePipe>(transport_, *pipe, limits);
     state_ = State::kGreeting;
     greet_deadline_ns_ = transport_.monotonic_ns() + options_.reply_timeout_ns;
 
     flatbuffers::FlatBufferBuilder builder;
-    builder.Finish(wire::CreateHello(builder, builder.CreateString(kClientName.data(), kClientName.size())));
+    builder.Finish(
+        wire::CreateHello(builder, builder.CreateString(kClientName.data(), kClientName.size())));
     frame::FrameHeader header;
     header.kind = frame::FrameKind::kHello;
     header.correlation = ++last_correlation_;
@@ -62,14 +64,18 @@ void Channel::drop(Error why) {
     pipe_.reset();
     under_way_.clear();
     state_ = State::kWaiting;
-    // Half to the whole of the back-off, so that several that lost the same server don't come back in step.
-    retry_at_ns_ = transport_.monotonic_ns() + back_off_ns_ / 2 + transport_.random() % (back_off_ns_ / 2 + 1);
+    // Half to the whole of the back-off, so that several that lost the same server don't come back
+    // in step.
+    retry_at_ns_ =
+        transport_.monotonic_ns() + back_off_ns_ / 2 + transport_.random() % (back_off_ns_ / 2 + 1);
     back_off_ns_ = std::min(back_off_ns_ * 2, options_.reconnect_ns_max);
     if (!was_up) {
-        log::debug("channel", "dataplane not reached reason={} errno={}", errc_name(why.code), why.os_errno);
+        log::debug("channel", "dataplane not reached reason={} errno={}", errc_name(why.code),
+                   why.os_errno);
         return;
     }
-    log::warning("channel", "dataplane lost; connecting anew reason={} errno={}", errc_name(why.code), why.os_errno);
+    log::warning("channel", "dataplane lost; connecting anew reason={} errno={}",
+                 errc_name(why.code), why.os_errno);
     Event event;
     event.kind = Event::Kind::kDown;
     event.error = why;
@@ -100,8 +106,10 @@ Status Channel::take_frame(const frames::Frame& frame) {
 
 Status Channel::take_hello(const frames::Frame& frame) {
     if (state_ != State::kGreeting) return Errc::kBadKind;
-    if (frame::errc_of(frame.header) != Errc::kOk) return error_of(frame::errc_of(frame.header), frame.header.detail);
-    flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(frame.payload.data()), frame.payload.size());
+    if (frame::errc_of(frame.header) != Errc::kOk)
+        return error_of(frame::errc_of(frame.header), frame.header.detail);
+    flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(frame.payload.data()),
+                                   frame.payload.size());
     if (!verifier.VerifyBuffer<wire::HelloReply>(nullptr)) return Errc::kBadSchema;
     const auto* hello = flatbuffers::GetRoot<wire::HelloReply>(frame.payload.data());
     state_ = State::kUp;
@@ -116,7 +124,8 @@ Status Channel::take_hello(const frames::Frame& frame) {
 
 Status Channel::take_reply(const frames::Frame& frame) {
     const auto found = under_way_.find(frame.header.correlation);
-    // Answers nothing that we asked on this connection: the two sides don't agree on where they are.
+    // Answers nothing that we asked on this connection: the two sides don't agree on where they
+    // are.
     if (found == under_way_.end()) return error_of(Errc::kBadKind, frame.header.correlation);
     Event event;
     event.kind = Event::Kind::kReply;
@@ -127,11 +136,13 @@ Status Channel::take_reply(const frames::Frame& frame) {
         const auto* reply = verify_reply(frame.payload);
         if (reply == nullptr) return Errc::kBadSchema;
         if (reply->id() != event.command_id) return error_of(Errc::kBadArgument, reply->id());
-        if (reply->code() != 0) event.error = error_of(static_cast<Errc>(reply->code()), reply->detail());
+        if (reply->code() != 0)
+            event.error = error_of(static_cast<Errc>(reply->code()), reply->detail());
         event.facts = facts_from(*reply);
     }
     under_way_.erase(found);
-    // Not at the hello already: a dataplane that greets and then throws us out is not to be hammered.
+    // Not at the hello already: a dataplane that greets and then throws us out is not to be
+    // hammered.
     back_off_ns_ = options_.reconnect_ns_min;
     events_.push_back(std::move(event));
     return {};
@@ -155,10 +166,12 @@ Result<uint64_t> Channel::send(const CommandSpec& command) {
     header.kind = frame::FrameKind::kCommand;
     header.correlation = ++last_correlation_;
     if (const auto sent = pipe_->send(header, bytes_of(builder)); !sent) return sent.error();
-    under_way_[header.correlation] = {id, command.op, transport_.monotonic_ns() + options_.reply_timeout_ns};
+    under_way_[header.correlation] = {id, command.op,
+                                      transport_.monotonic_ns() + options_.reply_timeout_ns};
     // What the socket takes now needs no other turn; a broken pipe shows in the next.
     [[maybe_unused]] const auto flushed = pipe_->flush();
-    log::debug("channel", "command sent id={} op={} epoch={}", id, wire::EnumNameCommandOp(command.op), command.epoch.value);
+    log::debug("channel", "command sent id={} op={} epoch={}", id,
+               wire::EnumNameCommandOp(command.op), command.epoch.value);
     return id;
 }
 

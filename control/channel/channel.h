@@ -1,9 +1,11 @@
 #pragma once
-// The command channel: one connection to the dataplane's control socket (DATA/eagred.sock), kept up with bounded back-off. Commands go out as
-// kCommand frames, replies are paired by correlation. One thread; nothing waits: poll() each turn, then take the events.
+// The command channel: one connection to the dataplane's control socket (DATA/eagred.sock), kept up
+// with bounded back-off. Commands go out as kCommand frames, replies are paired by correlation. One
+// thread; nothing waits: poll() each turn, then take the events.
 //
-// It keeps no intentions: when the connection is lost, what was under way is forgotten here and kDown is reported. Whoever asked decides from
-// the catalogue and the facts what to ask again. Commands are idempotent, so asking again is always right.
+// It keeps no intentions: when the connection is lost, what was under way is forgotten here and
+// kDown is reported. Whoever asked decides from the catalogue and the facts what to ask again.
+// Commands are idempotent, so asking again is always right.
 
 #include <cstdint>
 #include <deque>
@@ -25,10 +27,13 @@ namespace eagre::channel {
 inline constexpr uint32_t kCommandsInFlightMax = 32;
 
 struct ChannelOptions {
-    std::string address;                              // "unix:PATH" of the dataplane's control socket.
-    uint64_t reply_timeout_ns = 10'000'000'000ULL;    // A dataplane that is silent for so long is given up, and connected to anew.
-    uint64_t reconnect_ns_min = 5'000'000ULL;         // Back-off doubles from here, with jitter of a half ...
-    uint64_t reconnect_ns_max = 500'000'000ULL;       // ... to here, and never ends: a dataplane may be down for a weekend.
+    std::string address;  // "unix:PATH" of the dataplane's control socket.
+    uint64_t reply_timeout_ns = 10'000'000'000ULL;  // A dataplane that is silent for so long is
+                                                    // given up, and connected to anew.
+    uint64_t reconnect_ns_min =
+        5'000'000ULL;  // Back-off doubles from here, with jitter of a half ...
+    uint64_t reconnect_ns_max =
+        500'000'000ULL;  // ... to here, and never ends: a dataplane may be down for a weekend.
 };
 
 /// A command as the logic sees it. `stream` and `shards` as CommandOp asks for them.
@@ -43,7 +48,8 @@ struct Event {
     enum class Kind : uint8_t {
         kUp,     // Greeted. The box's identity is filled in.
         kDown,   // The connection is gone, and with it every command under way. `error` says why.
-        kReply,  // To the command `command_id`. `error` is the dataplane's answer; `facts` as far as it sent them.
+        kReply,  // To the command `command_id`. `error` is the dataplane's answer; `facts` as far
+                 // as it sent them.
     };
     Kind kind{};
     Error error;
@@ -68,8 +74,8 @@ class Channel {
 
     bool up() const { return state_ == State::kUp; }
     bool has_room() const { return up() && under_way_.size() < kCommandsInFlightMax; }
-    /// Sends a command and returns its id, by which the reply will be known. Errors: kUnavailable (not up), kBusy (kCommandsInFlightMax),
-    /// kBadLength (a stream too large for a frame).
+    /// Sends a command and returns its id, by which the reply will be known. Errors: kUnavailable
+    /// (not up), kBusy (kCommandsInFlightMax), kBadLength (a stream too large for a frame).
     Result<uint64_t> send(const CommandSpec& command);
     /// Closes the connection and connects anew after the back-off.
     void drop(Error why);

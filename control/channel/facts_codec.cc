@@ -12,7 +12,8 @@ constexpr flatbuffers::uoffset_t kTablesMax = kBoxShardCountMax + kBoxStreamCoun
 streams::ShardFact shard_from(const wire::ShardInfo& info) {
     streams::ShardFact shard;
     shard.id = ShardId(info.id());
-    shard.range = {{info.starting_hash_high(), info.starting_hash_low()}, {info.ending_hash_high(), info.ending_hash_low()}};
+    shard.range = {{info.starting_hash_high(), info.starting_hash_low()},
+                   {info.ending_hash_high(), info.ending_hash_low()}};
     shard.parent = ShardId(info.parent());
     shard.adjacent_parent = ShardId(info.adjacent_parent());
     shard.journal = JournalId(info.journal());
@@ -30,7 +31,8 @@ streams::ShardFact shard_from(const wire::ShardInfo& info) {
 }  // namespace
 
 const wire::CommandReply* verify_reply(std::span<const std::byte> payload) {
-    flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(payload.data()), payload.size(), kDepthMax, kTablesMax);
+    flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(payload.data()), payload.size(),
+                                   kDepthMax, kTablesMax);
     if (!verifier.VerifyBuffer<wire::CommandReply>(nullptr)) return nullptr;
     return flatbuffers::GetRoot<wire::CommandReply>(payload.data());
 }
@@ -42,7 +44,8 @@ streams::Facts facts_from(const wire::CommandReply& reply) {
     facts.shard_id_max = ShardId(reply.shard_id_max());
     facts.clock_waits = reply.clock_waits();
     if (reply.journals_missing() != nullptr) {
-        for (const uint32_t journal : *reply.journals_missing()) facts.journals_missing.push_back(JournalId(journal));
+        for (const uint32_t journal : *reply.journals_missing())
+            facts.journals_missing.push_back(JournalId(journal));
     }
     if (reply.streams() == nullptr) return facts;
     for (const wire::StreamInfo* info : *reply.streams()) {
@@ -64,7 +67,8 @@ streams::Facts facts_from(const wire::CommandReply& reply) {
     return facts;
 }
 
-flatbuffers::Offset<wire::StreamInfo> encode_stream(flatbuffers::FlatBufferBuilder& builder, const catalog::StreamRow& stream,
+flatbuffers::Offset<wire::StreamInfo> encode_stream(flatbuffers::FlatBufferBuilder& builder,
+                                                    const catalog::StreamRow& stream,
                                                     const std::vector<catalog::ShardRow>* shards) {
     flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<wire::ShardInfo>>> shard_vector;
     if (shards != nullptr) {

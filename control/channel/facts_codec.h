@@ -1,9 +1,9 @@
 #pragma once
 // The tables of wire/schema/control.fbs to and from the plain data of catalog/ and streams/.
 
-#include <flatbuffers/flatbuffers.h>
-
 #include <span>
+
+#include <flatbuffers/flatbuffers.h>
 
 #include "control/catalog/catalog.h"
 #include "control/streams/facts.h"
@@ -19,7 +19,8 @@ const wire::CommandReply* verify_reply(std::span<const std::byte> payload);
 streams::Facts facts_from(const wire::CommandReply& reply);
 
 /// `shards` may be null: the command names the stream only.
-flatbuffers::Offset<wire::StreamInfo> encode_stream(flatbuffers::FlatBufferBuilder& builder, const catalog::StreamRow& stream,
+flatbuffers::Offset<wire::StreamInfo> encode_stream(flatbuffers::FlatBufferBuilder& builder,
+                                                    const catalog::StreamRow& stream,
                                                     const std::vector<catalog::ShardRow>* shards);
 
 }  // namespace eagre::channel

@@ -12,7 +12,8 @@ Status FramePipe::send(frame::FrameHeader header, std::span<const std::byte> pay
     if (padded > kFramePayloadBytesMax) return error_of(Errc::kBadLength, padded);
     if (outgoing_bytes_ + frame::kHeaderBytes + padded > limits_.send_bytes_max) return Errc::kBusy;
     std::vector<std::byte> bytes(frame::kHeaderBytes + padded);
-    if (!payload.empty()) std::memcpy(bytes.data() + frame::kHeaderBytes, payload.data(), payload.size());
+    if (!payload.empty())
+        std::memcpy(bytes.data() + frame::kHeaderBytes, payload.data(), payload.size());
     frame::seal_frame(header, std::span(bytes).subspan(frame::kHeaderBytes));
     std::memcpy(bytes.data(), &header, frame::kHeaderBytes);
     outgoing_bytes_ += bytes.size();

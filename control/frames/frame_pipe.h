@@ -1,5 +1,6 @@
 #pragma once
-// Whole, verified frames over one byte pipe of a Transport, with bounds on both directions. One thread; nothing waits.
+// Whole, verified frames over one byte pipe of a Transport, with bounds on both directions. One
+// thread; nothing waits.
 
 #include <array>
 #include <cstddef>
@@ -15,7 +16,8 @@
 
 namespace eagre::frames {
 
-/// A received frame. The payload is 8-byte aligned (its own allocation) and its CRC has been checked.
+/// A received frame. The payload is 8-byte aligned (its own allocation) and its CRC has been
+/// checked.
 struct Frame {
     frame::FrameHeader header;
     std::vector<std::byte> payload;
@@ -23,7 +25,8 @@ struct Frame {
 
 struct PipeLimits {
     uint32_t receive_payload_bytes_max = kControlPayloadBytesMax;
-    size_t send_bytes_max = 2 * kFramePayloadBytesMax;  // Queued and not yet taken by the transport.
+    size_t send_bytes_max =
+        2 * kFramePayloadBytesMax;  // Queued and not yet taken by the transport.
 };
 
 class FramePipe {
@@ -35,15 +38,18 @@ class FramePipe {
     FramePipe(const FramePipe&) = delete;
     FramePipe& operator=(const FramePipe&) = delete;
 
-    /// Queues one frame; `payload` is copied and padded to a multiple of 8 bytes with zeros. Errors: kBusy (send_bytes_max), kBadLength.
+    /// Queues one frame; `payload` is copied and padded to a multiple of 8 bytes with zeros.
+    /// Errors: kBusy (send_bytes_max), kBadLength.
     Status send(frame::FrameHeader header, std::span<const std::byte> payload = {});
     /// Hands queued bytes to the transport, as many as it takes. Errors: kDisconnected.
     Status flush();
-    /// The next frame, or nothing when it is not complete. Errors: kDisconnected (also: closed in the middle of a frame), and those of
-    /// frame::decode_header, after which the pipe is of no more use.
+    /// The next frame, or nothing when it is not complete. Errors: kDisconnected (also: closed in
+    /// the middle of a frame), and those of frame::decode_header, after which the pipe is of no
+    /// more use.
     Result<std::optional<Frame>> receive();
 
-    /// Reads and forgets what has arrived, for a pipe that is only kept until its last words are out. Errors: kDisconnected.
+    /// Reads and forgets what has arrived, for a pipe that is only kept until its last words are
+    /// out. Errors: kDisconnected.
     Status discard();
 
     bool all_sent() const { return outgoing_.empty(); }

@@ -1,5 +1,11 @@
 #include "control/sockets/unix_sockets.h"
 
+#include <cerrno>
+#include <cstring>
+#include <map>
+#include <string_view>
+#include <vector>
+
 #include <poll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -7,12 +13,6 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-#include <map>
-#include <string_view>
-#include <vector>
 
 #include "wire/base/assert.h"
 
@@ -23,14 +23,16 @@ using client::PipeId;
 using client::Slice;
 
 constexpr std::string_view kUnixPrefix = "unix:";
-// More than the controller ever has open: its administrators, one dataplane, a few that are being turned away.
+// More than the controller ever has open: its administrators, one dataplane, a few that are being
+// turned away.
 constexpr size_t kPipeCountMax = 256;
 constexpr int kListenBacklog = 32;
 
 Result<sockaddr_un> address_of(std::string_view path) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    if (path.empty() || path.size() >= sizeof(address.sun_path)) return error_of(Errc::kBadArgument, sizeof(address.sun_path) - 1);
+    if (path.empty() || path.size() >= sizeof(address.sun_path))
+        return error_of(Errc::kBadArgument, sizeof(address.sun_path) - 1);
     std::memcpy(address.sun_path, path.data(), path.size());
     return address;
 }
@@ -38,14 +40,18 @@ Result<sockaddr_un> address_of(std::string_view path) {
 uint64_t clock_ns(clockid_t clock) {
     timespec now{};
     clock_gettime(clock, &now);
-    return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000ULL + static_cast<uint64_t>(now.tv_nsec);
+    return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000ULL +
+           static_cast<uint64_t>(now.tv_nsec);
 }
 
-bool would_block(int code) { return code == EAGAIN || code == EWOULDBLOCK || code == EINTR; }
+bool would_block(int code) {
+    return code == EAGAIN || code == EWOULDBLOCK || code == EINTR;
+}
 
 class OsUnixSockets final : public UnixSockets {
   public:
-    OsUnixSockets(int listen_fd, int wake_fd, std::string path) : listen_fd_(listen_fd), wake_fd_(wake_fd), path_(std::move(path)) {}
+    OsUnixSockets(int listen_fd, int wake_fd, std::string path)
+        : listen_fd_(listen_fd), wake_fd_(wake_fd), path_(std::move(path)) {}
     ~OsUnixSockets() override {
         for (const auto& [id, pipe] : pipes_) ::close(pipe.fd);
         ::close(listen_fd_);
@@ -87,7 +93,8 @@ Result<PipeId> OsUnixSockets::connect(std::string_view address, uint16_t /*port*
     if (!target) return target.error();
     const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return os_error(Errc::kIo, errno);
-    // On a Unix socket connecting is done at once, or refused: EAGAIN means that the other side's backlog is full.
+    // On a Unix socket connecting is done at once, or refused: EAGAIN means that the other side's
+    // backlog is full.
     if (::connect(fd, reinterpret_cast<const sockaddr*>(&*target), sizeof(*target)) != 0) {
         const int code = errno;
         ::close(fd);
@@ -136,7 +143,8 @@ void OsUnixSockets::wait(uint64_t timeout_ns) {
         const int events = pipe.wants_out ? POLLIN | POLLOUT : POLLIN;
         polled.push_back({pipe.fd, static_cast<short>(events), 0});
     }
-    const timespec timeout{static_cast<time_t>(timeout_ns / 1'000'000'000ULL), static_cast<long>(timeout_ns % 1'000'000'000ULL)};
+    const timespec timeout{static_cast<time_t>(timeout_ns / 1'000'000'000ULL),
+                           static_cast<long>(timeout_ns % 1'000'000'000ULL)};
     // EINTR and errors alike: the caller looks at every pipe and finds out.
     [[maybe_unused]] const int ready = ppoll(polled.data(), polled.size(), &timeout, nullptr);
 }
@@ -148,7 +156,8 @@ uint64_t OsUnixSockets::random() {
 }
 
 std::optional<PipeId> OsUnixSockets::accept() {
-    if (pipes_.size() >= kPipeCountMax) return std::nullopt;  // They wait in the backlog, which is bounded too.
+    if (pipes_.size() >= kPipeCountMax)
+        return std::nullopt;  // They wait in the backlog, which is bounded too.
     const int fd = accept4(listen_fd_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) return std::nullopt;
     return add(fd);

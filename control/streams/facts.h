@@ -1,5 +1,6 @@
 #pragma once
-// What the journals know of streams and shards, as the dataplane tells it: plain data, made by channel/ from CommandReply.
+// What the journals know of streams and shards, as the dataplane tells it: plain data, made by
+// channel/ from CommandReply.
 
 #include <algorithm>
 #include <cstdint>
@@ -38,15 +39,17 @@ struct StreamFact {
 
 struct Facts {
     std::vector<StreamFact> streams;
-    uint32_t journal_count = 0;              // Journals 0..journal_count-1 belong to the box.
-    std::vector<JournalId> journals_missing;  // Of these, the ones that could not be opened: what they know is not in `streams`.
-    StreamId stream_id_max;                  // Highest ever used in any journal, deleted ones too.
+    uint32_t journal_count = 0;               // Journals 0..journal_count-1 belong to the box.
+    std::vector<JournalId> journals_missing;  // Of these, the ones that could not be opened: what
+                                              // they know is not in `streams`.
+    StreamId stream_id_max;                   // Highest ever used in any journal, deleted ones too.
     ShardId shard_id_max;
-    bool clock_waits = false;                // Retention waits for AcceptClock.
+    bool clock_waits = false;  // Retention waits for AcceptClock.
 
     bool journal_available(JournalId journal) const {
         return journal.value < journal_count &&
-               std::find(journals_missing.begin(), journals_missing.end(), journal) == journals_missing.end();
+               std::find(journals_missing.begin(), journals_missing.end(), journal) ==
+                   journals_missing.end();
     }
 };
 

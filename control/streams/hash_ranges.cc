@@ -9,8 +9,12 @@
 namespace eagre::streams {
 namespace {
 
-HashKey key_of(Uint128 value) { return {static_cast<uint64_t>(value >> 64U), static_cast<uint64_t>(value)}; }
-Uint128 value_of(const HashKey& key) { return static_cast<Uint128>(key.high) << 64U | key.low; }
+HashKey key_of(Uint128 value) {
+    return {static_cast<uint64_t>(value >> 64U), static_cast<uint64_t>(value)};
+}
+Uint128 value_of(const HashKey& key) {
+    return static_cast<Uint128>(key.high) << 64U | key.low;
+}
 
 }  // namespace
 
@@ -18,7 +22,8 @@ std::vector<HashKeyRange> divide_hash_keys(uint32_t count) {
     EAGRE_ASSERT_GE(count, 1U);
     EAGRE_ASSERT_LE(count, kStreamShardCountMax);
     const Uint128 max = ~Uint128{0};
-    // 2^128 itself does not fit: floor(2^128 / n) is one more than floor((2^128 - 1) / n) only when n divides 2^128.
+    // 2^128 itself does not fit: floor(2^128 / n) is one more than floor((2^128 - 1) / n) only when
+    // n divides 2^128.
     const Uint128 width = max / count + (max % count == count - 1 ? 1 : 0);
     std::vector<HashKeyRange> ranges;
     ranges.reserve(count);
@@ -32,7 +37,8 @@ std::vector<HashKeyRange> divide_hash_keys(uint32_t count) {
 }
 
 std::vector<HashKeyRange> find_holes(std::vector<HashKeyRange> ranges) {
-    std::sort(ranges.begin(), ranges.end(), [](const auto& a, const auto& b) { return a.starting < b.starting; });
+    std::sort(ranges.begin(), ranges.end(),
+              [](const auto& a, const auto& b) { return a.starting < b.starting; });
     std::vector<HashKeyRange> holes;
     Uint128 next = 0;  // Lowest key not known to be covered.
     for (const HashKeyRange& range : ranges) {

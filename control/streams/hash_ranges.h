@@ -8,11 +8,12 @@
 
 namespace eagre::streams {
 
-/// `count` (1..kStreamShardCountMax) ranges of equal width in rising order, inclusive, without holes; the last takes the remainder.
-/// As Kinesis divides them: width = floor(2^128 / count).
+/// `count` (1..kStreamShardCountMax) ranges of equal width in rising order, inclusive, without
+/// holes; the last takes the remainder. As Kinesis divides them: width = floor(2^128 / count).
 std::vector<HashKeyRange> divide_hash_keys(uint32_t count);
 
-/// The ranges that `ranges` (any order, may overlap) leave uncovered, rising. Empty when they cover everything.
+/// The ranges that `ranges` (any order, may overlap) leave uncovered, rising. Empty when they cover
+/// everything.
 std::vector<HashKeyRange> find_holes(std::vector<HashKeyRange> ranges);
 
 }  // namespace eagre::streams

@@ -1,5 +1,6 @@
 #pragma once
-// Which journal a new shard goes to. Shard -> journal is durable; which core serves a journal is the dataplane's business.
+// Which journal a new shard goes to. Shard -> journal is durable; which core serves a journal is
+// the dataplane's business.
 
 #include <cstdint>
 #include <vector>
@@ -9,7 +10,8 @@
 
 namespace eagre::streams {
 
-/// Hands out journals, always the available one with the fewest open shards, the lowest id among equals.
+/// Hands out journals, always the available one with the fewest open shards, the lowest id among
+/// equals.
 class Placement {
   public:
     /// Counts the open shards of `table`. Journals that `facts` calls missing get nothing.

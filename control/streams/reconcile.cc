@@ -1,10 +1,10 @@
 #include "control/streams/reconcile.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <map>
 #include <set>
+
+#include <fmt/core.h>
 
 #include "control/streams/hash_ranges.h"
 #include "control/streams/placement.h"
@@ -32,18 +32,21 @@ ShardRow row_from(const StreamFact& stream, const ShardFact& fact) {
 
 class Reconciler {
   public:
-    Reconciler(const StreamTable& table, const Facts& facts) : table_(table), facts_(facts), meta_(table.meta()), placement_(table, facts) {
+    Reconciler(const StreamTable& table, const Facts& facts)
+        : table_(table), facts_(facts), meta_(table.meta()), placement_(table, facts) {
         for (const StreamFact& fact : facts.streams) facts_by_id_[fact.id] = &fact;
     }
 
     Reconciliation run() {
         raise_maxima();
-        // Known streams first: what they give up (names above all) is then free for the ones that are found.
+        // Known streams first: what they give up (names above all) is then free for the ones that
+        // are found.
         for (const auto& [id, stream] : table_.streams()) reconcile_known(stream);
         for (const StreamFact& fact : facts_.streams) {
             if (table_.find(fact.id) == nullptr) add_unknown(fact);
         }
-        if (meta_.stream_id_max != table_.meta().stream_id_max || meta_.shard_id_max != table_.meta().shard_id_max) {
+        if (meta_.stream_id_max != table_.meta().stream_id_max ||
+            meta_.shard_id_max != table_.meta().shard_id_max) {
             result_.change.put_meta = meta_;
         }
         return std::move(result_);
@@ -60,7 +63,8 @@ class Reconciler {
         meta_.shard_id_max = std::max(meta_.shard_id_max, facts_.shard_id_max);
         for (const StreamFact& stream : facts_.streams) {
             meta_.stream_id_max = std::max(meta_.stream_id_max, stream.id);
-            for (const ShardFact& shard : stream.shards) meta_.shard_id_max = std::max(meta_.shard_id_max, shard.id);
+            for (const ShardFact& shard : stream.shards)
+                meta_.shard_id_max = std::max(meta_.shard_id_max, shard.id);
         }
     }
 
@@ -74,14 +78,16 @@ class Reconciler {
             case StreamState::kChanging:
                 return reconcile_active(stream, fact);
             case StreamState::kDeleting:
-                if (fact == nullptr && journals_complete(stream)) return drop(stream, "deleted, as was intended");
+                if (fact == nullptr && journals_complete(stream))
+                    return drop(stream, "deleted, as was intended");
                 return keep_name(stream.row);
         }
     }
 
     bool journals_complete(const Stream& stream) const {
-        return std::all_of(stream.shards.begin(), stream.shards.end(),
-                           [&](const ShardRow& shard) { return facts_.journal_available(shard.journal); });
+        return std::all_of(stream.shards.begin(), stream.shards.end(), [&](const ShardRow& shard) {
+            return facts_.journal_available(shard.journal);
+        });
     }
 
     void drop(const Stream& stream, const char* why) {
@@ -91,15 +97,18 @@ class Reconciler {
 
     void reconcile_creating(const Stream& stream, const StreamFact* fact) {
         if (fact == nullptr) {
-            const bool ids_used = std::any_of(stream.shards.begin(), stream.shards.end(),
-                                              [&](const ShardRow& shard) { return shard.id <= facts_.shard_id_max; });
-            if (ids_used || stream.row.id <= facts_.stream_id_max) return drop(stream, "never acknowledged, and its ids are used up");
+            const bool ids_used =
+                std::any_of(stream.shards.begin(), stream.shards.end(),
+                            [&](const ShardRow& shard) { return shard.id <= facts_.shard_id_max; });
+            if (ids_used || stream.row.id <= facts_.stream_id_max)
+                return drop(stream, "never acknowledged, and its ids are used up");
             return keep_name(stream.row);
         }
         std::set<ShardId> known;
         for (const ShardFact& shard : fact->shards) known.insert(shard.id);
-        const bool complete = std::all_of(stream.shards.begin(), stream.shards.end(),
-                                          [&](const ShardRow& shard) { return known.count(shard.id) == 1; });
+        const bool complete =
+            std::all_of(stream.shards.begin(), stream.shards.end(),
+                        [&](const ShardRow& shard) { return known.count(shard.id) == 1; });
         if (!complete) return keep_name(stream.row);
         note("stream created, as was intended name={} id={}", stream.row.name, stream.row.id.value);
         StreamRow row = stream.row;
@@ -137,18 +146,20 @@ class Reconciler {
             } else if (facts_.journal_available(shard.journal)) {
                 dropped.push_back(shard.id);
             } else {
-                note("shard unavailable: its journal is missing stream={} shard={} journal={}", stream.row.name, shard.id.value,
-                     shard.journal.value);
+                note("shard unavailable: its journal is missing stream={} shard={} journal={}",
+                     stream.row.name, shard.id.value, shard.journal.value);
                 ++kept;
             }
         }
         if (kept == 0) return 0;  // The whole stream goes, and its shards with it.
         for (const ShardId shard : dropped) {
-            note("shard dropped: no journal knows it stream={} shard={}", stream.row.name, shard.value);
+            note("shard dropped: no journal knows it stream={} shard={}", stream.row.name,
+                 shard.value);
             result_.change.delete_shards.push_back(shard);
         }
         for (const auto& [id, row] : facts) {
-            note("shard found in a journal stream={} shard={} journal={}", stream.row.name, id.value, row.journal.value);
+            note("shard found in a journal stream={} shard={} journal={}", stream.row.name,
+                 id.value, row.journal.value);
             result_.change.put_shards.push_back(row);
         }
         return kept;
@@ -157,7 +168,8 @@ class Reconciler {
     static void take_attributes(StreamRow& row, const StreamFact& fact) {
         row.map_version = std::max(row.map_version, fact.map_version);
         if (row.state == StreamState::kChanging) {
-            const bool told = row.retention_ms == fact.retention_ms && row.record_bytes_max == fact.record_bytes_max;
+            const bool told = row.retention_ms == fact.retention_ms &&
+                              row.record_bytes_max == fact.record_bytes_max;
             if (told) row.state = StreamState::kActive;
             return;
         }
@@ -182,7 +194,8 @@ class Reconciler {
             ranges.push_back(shard.range);
             all_open = all_open && shard.open;
         }
-        note("stream found in the journals name={} id={} shards={}", row.name, row.id.value, fact.shards.size());
+        note("stream found in the journals name={} id={} shards={}", row.name, row.id.value,
+             fact.shards.size());
         if (all_open && facts_.journals_missing.empty() && !placement_.empty()) {
             if (fill_holes(row, find_holes(std::move(ranges)))) row.state = StreamState::kCreating;
         }
@@ -199,18 +212,24 @@ class Reconciler {
             shard.journal = placement_.next();
             shard.first_sequence = SequenceNumber(1);
             result_.change.put_shards.push_back(shard);
-            note("shard added where the stream's creation never ended stream={} shard={}", row.name, shard.id.value);
+            note("shard added where the stream's creation never ended stream={} shard={}", row.name,
+                 shard.id.value);
         }
         return !holes.empty();
     }
 
-    /// Puts the row under its name, or under a name that says which it is when another stream has that name already (only
-    /// possible when a stream was made while the journal of its namesake was missing).
+    /// Puts the row under its name, or under a name that says which it is when another stream has
+    /// that name already (only possible when a stream was made while the journal of its namesake
+    /// was missing).
     void put_row(StreamRow row) {
         if (names_.count(row.name) != 0) {
             const std::string suffix = "." + std::to_string(row.id.value);
-            const std::string renamed = row.name.substr(0, kStreamNameBytesMax - suffix.size()) + suffix;
-            note("two streams have one name: this one is listed under another name={} id={} listed_as={}", row.name, row.id.value, renamed);
+            const std::string renamed =
+                row.name.substr(0, kStreamNameBytesMax - suffix.size()) + suffix;
+            note(
+                "two streams have one name: this one is listed under another name={} id={} "
+                "listed_as={}",
+                row.name, row.id.value, renamed);
             row.name = renamed;
         }
         names_.insert(row.name);
@@ -229,6 +248,8 @@ class Reconciler {
 
 }  // namespace
 
-Reconciliation reconcile(const StreamTable& table, const Facts& facts) { return Reconciler(table, facts).run(); }
+Reconciliation reconcile(const StreamTable& table, const Facts& facts) {
+    return Reconciler(table, facts).run();
+}
 
 }  // namespace eagre::streams

@@ -8,7 +8,8 @@ namespace eagre::streams {
 namespace {
 
 auto shard_at(std::vector<catalog::ShardRow>& shards, ShardId id) {
-    return std::lower_bound(shards.begin(), shards.end(), id, [](const catalog::ShardRow& row, ShardId i) { return row.id < i; });
+    return std::lower_bound(shards.begin(), shards.end(), id,
+                            [](const catalog::ShardRow& row, ShardId i) { return row.id < i; });
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #pragma once
-// The catalogue as it is now, in memory: kept up to date by watching it, never changed in any other way.
+// The catalogue as it is now, in memory: kept up to date by watching it, never changed in any other
+// way.
 
 #include <cstdint>
 #include <map>
@@ -33,7 +34,8 @@ class StreamTable final : public catalog::Watcher {
     void remove_shard(ShardId shard);
     void put_shard(const catalog::ShardRow& shard);
 
-    std::map<StreamId, Stream> streams_;  // Ordered: everything that walks it does so the same way each time.
+    std::map<StreamId, Stream>
+        streams_;  // Ordered: everything that walks it does so the same way each time.
     std::map<std::string, StreamId, std::less<>> ids_by_name_;
     catalog::MetaRow meta_;
 };

@@ -21,8 +21,10 @@ uint64_t record_bytes_of(const CreateRequest& request) {
 
 Status check_room(const StreamTable& table, const CreateRequest& request) {
     if (table.find(request.name) != nullptr) return Errc::kStreamExists;
-    if (table.streams().size() >= kBoxStreamCountMax) return error_of(Errc::kLimitExceeded, kBoxStreamCountMax);
-    if (table.shard_count() + request.shard_count > kBoxShardCountMax) return error_of(Errc::kLimitExceeded, kBoxShardCountMax);
+    if (table.streams().size() >= kBoxStreamCountMax)
+        return error_of(Errc::kLimitExceeded, kBoxStreamCountMax);
+    if (table.shard_count() + request.shard_count > kBoxShardCountMax)
+        return error_of(Errc::kLimitExceeded, kBoxShardCountMax);
     return {};
 }
 
@@ -36,21 +38,27 @@ Change with_state(const Stream& stream, StreamState state) {
 }  // namespace
 
 bool valid_name(std::string_view name) {
-    if (name.empty() || name.size() > kStreamNameBytesMax || name == "." || name == "..") return false;
+    if (name.empty() || name.size() > kStreamNameBytesMax || name == "." || name == "..")
+        return false;
     return std::all_of(name.begin(), name.end(), [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '_' || c == '.' || c == '-';
     });
 }
 
 Status check_arguments(const CreateRequest& request) {
     if (!valid_name(request.name) || request.shard_count == 0) return Errc::kBadArgument;
-    if (retention_of(request) > kRetentionMsMax) return error_of(Errc::kBadArgument, kRetentionMsMax);
-    if (record_bytes_of(request) > kRecordDataBytesMax) return error_of(Errc::kBadArgument, kRecordDataBytesMax);
-    if (request.shard_count > kStreamShardCountMax) return error_of(Errc::kLimitExceeded, kStreamShardCountMax);
+    if (retention_of(request) > kRetentionMsMax)
+        return error_of(Errc::kBadArgument, kRetentionMsMax);
+    if (record_bytes_of(request) > kRecordDataBytesMax)
+        return error_of(Errc::kBadArgument, kRecordDataBytesMax);
+    if (request.shard_count > kStreamShardCountMax)
+        return error_of(Errc::kLimitExceeded, kStreamShardCountMax);
     return {};
 }
 
-Result<Change> plan_create(const StreamTable& table, const Facts& facts, const CreateRequest& request, uint64_t now_ns) {
+Result<Change> plan_create(const StreamTable& table, const Facts& facts,
+                           const CreateRequest& request, uint64_t now_ns) {
     if (const auto checked = check_arguments(request); !checked) return checked.error();
     if (const auto room = check_room(table, request); !room) return room.error();
     Placement placement(table, facts);
@@ -85,7 +93,8 @@ Result<Change> plan_create(const StreamTable& table, const Facts& facts, const C
 
 bool is_repeat_of(const Stream& stream, const CreateRequest& request) {
     return stream.row.state == StreamState::kCreating && stream.row.name == request.name &&
-           stream.shards.size() == request.shard_count && stream.row.retention_ms == retention_of(request) &&
+           stream.shards.size() == request.shard_count &&
+           stream.row.retention_ms == retention_of(request) &&
            stream.row.record_bytes_max == record_bytes_of(request);
 }
 
@@ -96,10 +105,13 @@ Result<Change> plan_delete(const StreamTable& table, std::string_view name) {
     return with_state(*stream, StreamState::kDeleting);
 }
 
-Result<Change> plan_set_retention(const StreamTable& table, std::string_view name, uint64_t retention_ms) {
-    if (retention_ms == 0 || retention_ms > kRetentionMsMax) return error_of(Errc::kBadArgument, kRetentionMsMax);
+Result<Change> plan_set_retention(const StreamTable& table, std::string_view name,
+                                  uint64_t retention_ms) {
+    if (retention_ms == 0 || retention_ms > kRetentionMsMax)
+        return error_of(Errc::kBadArgument, kRetentionMsMax);
     const Stream* stream = table.find(name);
-    if (stream == nullptr || stream->row.state == StreamState::kDeleting) return Errc::kUnknownStream;
+    if (stream == nullptr || stream->row.state == StreamState::kDeleting)
+        return Errc::kUnknownStream;
     if (stream->row.state == StreamState::kCreating) return Errc::kBusy;
     Change change = with_state(*stream, StreamState::kChanging);
     change.put_streams.back().retention_ms = retention_ms;
@@ -113,6 +125,8 @@ Change plan_done(const Stream& stream) {
     return change;
 }
 
-Change plan_undo(const Stream& stream) { return with_state(stream, StreamState::kDeleting); }
+Change plan_undo(const Stream& stream) {
+    return with_state(stream, StreamState::kDeleting);
+}
 
 }  // namespace eagre::streams

@@ -1,13 +1,14 @@
 #pragma once
-// A controller, a fake dataplane and administrators on one network in memory, driven turn by turn. The catalogue lies in a temporary
-// directory, so that a controller can be killed and started anew, or be given an old copy.
-
-#include <gtest/gtest.h>
+// A controller, a fake dataplane and administrators on one network in memory, driven turn by turn.
+// The catalogue lies in a temporary directory, so that a controller can be killed and started anew,
+// or be given an old copy.
 
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "control/catalog/sqlite_catalog.h"
 #include "control/controller.h"
@@ -37,7 +38,10 @@ struct AdminAsk {
 
 class ControlRig {
   public:
-    ControlRig() : dataplane(network), directory_(std::filesystem::temp_directory_path() / ("eagre-control-" + std::to_string(getpid()))) {
+    ControlRig()
+        : dataplane(network),
+          directory_(std::filesystem::temp_directory_path() /
+                     ("eagre-control-" + std::to_string(getpid()))) {
         log::set_level(log::Level::kOff);
         std::filesystem::remove_all(directory_);
         std::filesystem::create_directories(directory_);
@@ -90,12 +94,14 @@ class ControlRig {
 
     void send(const AdminAsk& ask) {
         flatbuffers::FlatBufferBuilder builder;
-        builder.Finish(wire::CreateAdminRequest(builder, ask.op, builder.CreateString(ask.name), ask.shard_count, ask.retention_ms,
+        builder.Finish(wire::CreateAdminRequest(builder, ask.op, builder.CreateString(ask.name),
+                                                ask.shard_count, ask.retention_ms,
                                                 ask.record_bytes_max));
         frame::FrameHeader header;
         header.kind = frame::FrameKind::kCommand;
         header.correlation = ++correlation_;
-        const std::span bytes(reinterpret_cast<const std::byte*>(builder.GetBufferPointer()), builder.GetSize());
+        const std::span bytes(reinterpret_cast<const std::byte*>(builder.GetBufferPointer()),
+                              builder.GetSize());
         ASSERT_TRUE(caller().send(header, bytes).has_value());
         ASSERT_TRUE(caller().flush().has_value());
     }
@@ -121,8 +127,12 @@ class ControlRig {
     AdminAnswer create(const std::string& name, uint32_t shard_count) {
         return ask({wire::AdminOp::CreateStream, name, shard_count, 0, 0});
     }
-    AdminAnswer remove(const std::string& name) { return ask({wire::AdminOp::DeleteStream, name, 0, 0, 0}); }
-    AdminAnswer describe(const std::string& name) { return ask({wire::AdminOp::DescribeStream, name, 0, 0, 0}); }
+    AdminAnswer remove(const std::string& name) {
+        return ask({wire::AdminOp::DeleteStream, name, 0, 0, 0});
+    }
+    AdminAnswer describe(const std::string& name) {
+        return ask({wire::AdminOp::DescribeStream, name, 0, 0, 0});
+    }
     AdminAnswer list() { return ask({wire::AdminOp::ListStreams, "", 0, 0, 0}); }
 
     frames::FramePipe& caller() {
@@ -130,7 +140,8 @@ class ControlRig {
         return *caller_;
     }
     std::unique_ptr<frames::FramePipe> connect_caller() {
-        return std::make_unique<frames::FramePipe>(network, *network.connect("unix:control", 0), frames::PipeLimits{});
+        return std::make_unique<frames::FramePipe>(network, *network.connect("unix:control", 0),
+                                                   frames::PipeLimits{});
     }
     void hang_up() { caller_.reset(); }
 
@@ -147,10 +158,12 @@ class ControlRig {
         }
         EXPECT_EQ(controller->table().streams().size(), dataplane.streams.size());
         EXPECT_EQ(controller->table().shard_count(), shard_count);
-        for (const auto& [id, stream] : controller->table().streams()) EXPECT_EQ(stream.row.state, catalog::StreamState::kActive);
+        for (const auto& [id, stream] : controller->table().streams())
+            EXPECT_EQ(stream.row.state, catalog::StreamState::kActive);
         auto ids = dataplane.shards_ever_opened;
         std::sort(ids.begin(), ids.end());
-        EXPECT_TRUE(std::adjacent_find(ids.begin(), ids.end()) == ids.end()) << "a shard id was used twice";
+        EXPECT_TRUE(std::adjacent_find(ids.begin(), ids.end()) == ids.end())
+            << "a shard id was used twice";
     }
 
     MemoryNetwork network;

@@ -1,5 +1,6 @@
 #pragma once
-// Connections without a network: a test puts bytes in and takes bytes out. Sends can be made short to test back-pressure.
+// Connections without a network: a test puts bytes in and takes bytes out. Sends can be made short
+// to test back-pressure.
 
 #include <deque>
 #include <map>
@@ -13,10 +14,10 @@ namespace eagre::test {
 class FakeConnections final : public io::Connections {
   public:
     struct Pipe {
-        std::deque<std::byte> in;      // What receive() will give.
-        std::vector<std::byte> out;    // What send() took.
-        size_t room = SIZE_MAX;        // How much send() still takes.
-        bool ended = false;            // The peer is gone once `in` is empty.
+        std::deque<std::byte> in;    // What receive() will give.
+        std::vector<std::byte> out;  // What send() took.
+        size_t room = SIZE_MAX;      // How much send() still takes.
+        bool ended = false;          // The peer is gone once `in` is empty.
     };
     std::map<uint64_t, Pipe> pipes;
     std::set<uint64_t> closed;

@@ -1,13 +1,14 @@
 #pragma once
-// A dataplane that is nothing but its facts: it takes epochs, opens, changes and deletes streams at once, and can be told to fail at any step.
-
-#include <flatbuffers/flatbuffers.h>
+// A dataplane that is nothing but its facts: it takes epochs, opens, changes and deletes streams at
+// once, and can be told to fail at any step.
 
 #include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
 #include <vector>
+
+#include <flatbuffers/flatbuffers.h>
 
 #include "control/frames/frame_pipe.h"
 #include "control/streams/facts.h"
@@ -23,12 +24,14 @@ class FakeDataplane {
         : network_(network), door_(network.door("unix:eagred")), journal_count_(journal_count) {}
 
     // -- The script. Each applies to the next command of its kind, then is spent.
-    std::optional<wire::CommandOp> lose_command;    // The connection breaks before anything is done.
-    std::optional<wire::CommandOp> lose_reply;      // The connection breaks when all is done and nothing is said.
-    std::optional<wire::CommandOp> do_half;         // As lose_reply, but only every other shard has been done.
+    std::optional<wire::CommandOp> lose_command;  // The connection breaks before anything is done.
+    std::optional<wire::CommandOp>
+        lose_reply;  // The connection breaks when all is done and nothing is said.
+    std::optional<wire::CommandOp>
+        do_half;  // As lose_reply, but only every other shard has been done.
     std::map<wire::CommandOp, std::vector<Errc>> refuse;  // Answers, one for each attempt.
-    bool silent = false;                            // Reads nothing, says nothing, until switched off.
-    std::vector<uint32_t> journals_missing;         // Their shards are not listed.
+    bool silent = false;                     // Reads nothing, says nothing, until switched off.
+    std::vector<uint32_t> journals_missing;  // Their shards are not listed.
 
     // -- The facts: they outlive every connection, as journals do.
     std::map<uint64_t, streams::StreamFact> streams;
@@ -37,7 +40,7 @@ class FakeDataplane {
     uint64_t shard_id_max = 0;
     uint64_t box_id = 77;
     std::map<wire::CommandOp, uint32_t> done_count;
-    std::vector<uint64_t> shards_ever_opened;       // In order; an id that is here twice was used twice.
+    std::vector<uint64_t> shards_ever_opened;  // In order; an id that is here twice was used twice.
 
     void set_up(bool up) {
         door_.accepting = up;
@@ -112,7 +115,8 @@ class FakeDataplane {
 
     Error open(const wire::StreamInfo& wanted, bool half) {
         // Ids are never used twice, whatever an old catalogue believes.
-        if (streams.count(wanted.id()) == 0 && wanted.id() <= stream_id_max) return error_of(Errc::kBadArgument, stream_id_max);
+        if (streams.count(wanted.id()) == 0 && wanted.id() <= stream_id_max)
+            return error_of(Errc::kBadArgument, stream_id_max);
         streams::StreamFact& stream = streams[wanted.id()];
         stream.id = StreamId(wanted.id());
         stream.name = wanted.name()->str();
@@ -125,14 +129,15 @@ class FakeDataplane {
             const wire::ShardInfo& info = *wanted.shards()->Get(i);
             streams::ShardFact shard;
             shard.id = ShardId(info.id());
-            shard.range = {{info.starting_hash_high(), info.starting_hash_low()}, {info.ending_hash_high(), info.ending_hash_low()}};
+            shard.range = {{info.starting_hash_high(), info.starting_hash_low()},
+                           {info.ending_hash_high(), info.ending_hash_low()}};
             shard.journal = JournalId(info.journal());
             shard.first_sequence = SequenceNumber(info.first_sequence());
             shard.next_sequence = shard.first_sequence;
             shard.trim_horizon = shard.first_sequence;
             shard.port = 4568;
-            const bool known =
-                std::any_of(stream.shards.begin(), stream.shards.end(), [&](const auto& other) { return other.id == shard.id; });
+            const bool known = std::any_of(stream.shards.begin(), stream.shards.end(),
+                                           [&](const auto& other) { return other.id == shard.id; });
             if (known) continue;
             shards_ever_opened.push_back(shard.id.value);
             shard_id_max = std::max(shard_id_max, shard.id.value);
@@ -149,7 +154,8 @@ class FakeDataplane {
             return {};
         }
         auto& shards = found->second.shards;
-        shards.erase(shards.begin(), shards.begin() + static_cast<std::ptrdiff_t>((shards.size() + 1) / 2));
+        shards.erase(shards.begin(),
+                     shards.begin() + static_cast<std::ptrdiff_t>((shards.size() + 1) / 2));
         return {};
     }
 
@@ -162,20 +168,25 @@ class FakeDataplane {
     }
 
     bool missing(JournalId journal) const {
-        return std::find(journals_missing.begin(), journals_missing.end(), journal.value) != journals_missing.end();
+        return std::find(journals_missing.begin(), journals_missing.end(), journal.value) !=
+               journals_missing.end();
     }
 
-    flatbuffers::Offset<wire::StreamInfo> pack(flatbuffers::FlatBufferBuilder& builder, const streams::StreamFact& stream) const {
+    flatbuffers::Offset<wire::StreamInfo> pack(flatbuffers::FlatBufferBuilder& builder,
+                                               const streams::StreamFact& stream) const {
         std::vector<flatbuffers::Offset<wire::ShardInfo>> shards;
         for (const streams::ShardFact& shard : stream.shards) {
             if (missing(shard.journal)) continue;
-            shards.push_back(wire::CreateShardInfo(builder, shard.id.value, shard.range.starting.high, shard.range.starting.low,
-                                                   shard.range.ending.high, shard.range.ending.low, 0, 0, shard.open, true,
-                                                   shard.journal.value, 0, shard.port, shard.trim_horizon.value,
-                                                   shard.next_sequence.value, shard.first_sequence.value, 0));
+            shards.push_back(wire::CreateShardInfo(
+                builder, shard.id.value, shard.range.starting.high, shard.range.starting.low,
+                shard.range.ending.high, shard.range.ending.low, 0, 0, shard.open, true,
+                shard.journal.value, 0, shard.port, shard.trim_horizon.value,
+                shard.next_sequence.value, shard.first_sequence.value, 0));
         }
-        return wire::CreateStreamInfo(builder, stream.id.value, builder.CreateString(stream.name), stream.map_version,
-                                      stream.retention_ms, stream.record_bytes_max, stream.created_ns, builder.CreateVector(shards));
+        return wire::CreateStreamInfo(builder, stream.id.value, builder.CreateString(stream.name),
+                                      stream.map_version, stream.retention_ms,
+                                      stream.record_bytes_max, stream.created_ns,
+                                      builder.CreateVector(shards));
     }
 
     void reply(const frame::FrameHeader& header, const wire::Command& command, Error error) {
@@ -183,19 +194,22 @@ class FakeDataplane {
         std::vector<flatbuffers::Offset<wire::StreamInfo>> listed;
         if (command.op() == wire::CommandOp::ListFacts) {
             for (const auto& [id, stream] : streams) {
-                const bool hidden = std::all_of(stream.shards.begin(), stream.shards.end(),
-                                                [this](const auto& shard) { return missing(shard.journal); });
+                const bool hidden =
+                    std::all_of(stream.shards.begin(), stream.shards.end(),
+                                [this](const auto& shard) { return missing(shard.journal); });
                 if (!hidden) listed.push_back(pack(builder, stream));
             }
         }
-        builder.Finish(wire::CreateCommandReply(builder, command.id(), static_cast<uint16_t>(error.code), error.detail,
-                                                builder.CreateVector(listed), journal_count_, shard_id_max, stream_id_max, false,
-                                                builder.CreateVector(journals_missing)));
+        builder.Finish(wire::CreateCommandReply(
+            builder, command.id(), static_cast<uint16_t>(error.code), error.detail,
+            builder.CreateVector(listed), journal_count_, shard_id_max, stream_id_max, false,
+            builder.CreateVector(journals_missing)));
         send(frame::reply_to(header, frame::FrameKind::kCommandReply, error), builder);
     }
 
     void send(const frame::FrameHeader& header, const flatbuffers::FlatBufferBuilder& builder) {
-        const std::span bytes(reinterpret_cast<const std::byte*>(builder.GetBufferPointer()), builder.GetSize());
+        const std::span bytes(reinterpret_cast<const std::byte*>(builder.GetBufferPointer()),
+                              builder.GetSize());
         if (!pipe_->send(header, bytes)) pipe_.reset();
     }
 

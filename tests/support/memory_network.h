@@ -1,5 +1,6 @@
 #pragma once
-// Byte pipes in memory and a clock that only moves when somebody waits: the Transport of several parties in one thread.
+// Byte pipes in memory and a clock that only moves when somebody waits: the Transport of several
+// parties in one thread.
 
 #include <algorithm>
 #include <cstring>
@@ -48,7 +49,8 @@ class MemoryNetwork final : public client::Transport {
         if (ends_[pipe.value].closed || other.closed) return Errc::kDisconnected;
         size_t total = 0;
         for (const client::Slice& slice : slices) {
-            const size_t taken = std::min(slice.bytes, kPipeBytes - std::min(kPipeBytes, other.incoming.size()));
+            const size_t taken =
+                std::min(slice.bytes, kPipeBytes - std::min(kPipeBytes, other.incoming.size()));
             other.incoming.insert(other.incoming.end(), slice.data, slice.data + taken);
             total += taken;
         }
@@ -59,18 +61,22 @@ class MemoryNetwork final : public client::Transport {
         if (end.closed) return Errc::kDisconnected;
         const size_t taken = std::min(target.size(), end.incoming.size());
         std::copy_n(end.incoming.begin(), taken, target.begin());
-        end.incoming.erase(end.incoming.begin(), end.incoming.begin() + static_cast<std::ptrdiff_t>(taken));
+        end.incoming.erase(end.incoming.begin(),
+                           end.incoming.begin() + static_cast<std::ptrdiff_t>(taken));
         if (taken == 0 && ends_[pipe.value ^ 1U].closed) return Errc::kDisconnected;
         return taken;
     }
     void close(client::PipeId pipe) override { ends_[pipe.value].closed = true; }
-    void wait(uint64_t timeout_ns) override { now_ns_ += std::min<uint64_t>(timeout_ns, 1'000'000); }
+    void wait(uint64_t timeout_ns) override {
+        now_ns_ += std::min<uint64_t>(timeout_ns, 1'000'000);
+    }
     uint64_t monotonic_ns() override { return now_ns_; }
     uint64_t wall_ns() override { return 1'700'000'000'000'000'000ULL + now_ns_; }
     uint64_t random() override { return prng_.next(); }
 
   private:
-    static constexpr size_t kPipeBytes = 64 * 1024;  // As a socket: more has to wait, so frames arrive in pieces.
+    static constexpr size_t kPipeBytes =
+        64 * 1024;  // As a socket: more has to wait, so frames arrive in pieces.
     struct End {
         std::deque<std::byte> incoming;
         bool closed = false;

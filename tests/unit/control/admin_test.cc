@@ -1,7 +1,8 @@
-// The administrators' socket against callers that misbehave: each gets a typed error and is closed; the others are served on.
-#include <gtest/gtest.h>
-
+// The administrators' socket against callers that misbehave: each gets a typed error and is closed;
+// the others are served on.
 #include <cstring>
+
+#include <gtest/gtest.h>
 
 #include "control/admin/admin_server.h"
 #include "tests/support/control_rig.h"
@@ -14,13 +15,15 @@ using wire::AdminOp;
 
 /// Raw bytes to the admin socket, and what comes back.
 struct RawCaller {
-    explicit RawCaller(ControlRig& rig) : rig_(rig), pipe_(*rig.network.connect("unix:control", 0)) {}
+    explicit RawCaller(ControlRig& rig)
+        : rig_(rig), pipe_(*rig.network.connect("unix:control", 0)) {}
     void send(std::span<const std::byte> bytes) {
         const client::Slice slice{bytes.data(), bytes.size()};
         ASSERT_EQ(rig_.network.send(pipe_, std::span(&slice, 1)).value(), bytes.size());
     }
     void send(const frame::FrameHeader& header) { send(std::as_bytes(std::span(&header, 1))); }
-    /// The error that came back before the connection was closed; kOk when it was not closed within a second.
+    /// The error that came back before the connection was closed; kOk when it was not closed within
+    /// a second.
     Errc verdict(uint32_t turns = 1000) {
         std::vector<std::byte> bytes;
         for (uint32_t i = 0; i < turns; ++i) {
@@ -71,10 +74,13 @@ TEST_F(Admin, ClosesOnABadHeader) {
     EXPECT_EQ(verdict_on([](auto& h) { h.magic = 1; }, true), Errc::kBadMagic);
     EXPECT_EQ(verdict_on([](auto& h) { h.version = 9; }, true), Errc::kBadVersion);
     EXPECT_EQ(verdict_on([](auto& h) { h.correlation = 9; }, false), Errc::kBadCrc);
-    EXPECT_EQ(verdict_on([](auto& h) { h.payload_bytes = kControlPayloadBytesMax + 8; }, true), Errc::kBadLength);
+    EXPECT_EQ(verdict_on([](auto& h) { h.payload_bytes = kControlPayloadBytesMax + 8; }, true),
+              Errc::kBadLength);
     EXPECT_EQ(verdict_on([](auto& h) { h.payload_bytes = 7; }, true), Errc::kBadLength);
-    EXPECT_EQ(verdict_on([](auto& h) { h.kind = frame::FrameKind::kAppend; }, true), Errc::kBadKind);
-    EXPECT_EQ(verdict_on([](auto& h) { h.kind = static_cast<frame::FrameKind>(99); }, true), Errc::kBadKind);
+    EXPECT_EQ(verdict_on([](auto& h) { h.kind = frame::FrameKind::kAppend; }, true),
+              Errc::kBadKind);
+    EXPECT_EQ(verdict_on([](auto& h) { h.kind = static_cast<frame::FrameKind>(99); }, true),
+              Errc::kBadKind);
 }
 
 TEST_F(Admin, ClosesOnABadPayload) {
@@ -123,7 +129,8 @@ TEST_F(Admin, AnswersBusyPastItsRequestsPerConnection) {
     }
     EXPECT_EQ(rig.answer().code, Errc::kBusy);
     rig.dataplane.silent = false;
-    for (uint32_t i = 0; i < kRequestsPerConnectionMax; ++i) EXPECT_EQ(rig.answer().code, Errc::kOk);
+    for (uint32_t i = 0; i < kRequestsPerConnectionMax; ++i)
+        EXPECT_EQ(rig.answer().code, Errc::kOk);
 }
 
 TEST_F(Admin, GreetsThoseWhoGreet) {
@@ -143,7 +150,9 @@ TEST_F(Admin, ForgetsACallerThatHangsUpWhileItWaits) {
     rig.hang_up();
     for (int i = 0; i < 10; ++i) rig.turn();
     rig.dataplane.silent = false;
-    ASSERT_TRUE(rig.run_until([&] { return rig.controller->table().find("quotes")->row.state == catalog::StreamState::kActive; }));
+    ASSERT_TRUE(rig.run_until([&] {
+        return rig.controller->table().find("quotes")->row.state == catalog::StreamState::kActive;
+    }));
 }
 
 TEST_F(Admin, TellsThoseWhoWaitThatItIsStopping) {

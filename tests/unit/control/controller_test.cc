@@ -1,5 +1,6 @@
-// The whole of eagre-control but its main, against a dataplane that can be told to fail at any step. After whatever happened, catalogue and
-// facts agree, what was answered kOk is there, and no id was used twice.
+// The whole of eagre-control but its main, against a dataplane that can be told to fail at any
+// step. After whatever happened, catalogue and facts agree, what was answered kOk is there, and no
+// id was used twice.
 #include "control/controller.h"
 
 #include <gtest/gtest.h>
@@ -73,7 +74,8 @@ TEST(Controller, RefusesWhatIsOverItsLimits) {
     const auto full = rig.create("more", kStreamShardCountMax);
     EXPECT_EQ(full.code, Errc::kLimitExceeded);
     EXPECT_EQ(full.detail, kBoxShardCountMax);
-    EXPECT_EQ(rig.ask({AdminOp::CreateStream, "big", 1, 0, kRecordDataBytesMax + 1}).code, Errc::kBadArgument);
+    EXPECT_EQ(rig.ask({AdminOp::CreateStream, "big", 1, 0, kRecordDataBytesMax + 1}).code,
+              Errc::kBadArgument);
     EXPECT_EQ(rig.ask({AdminOp::CreateStream, "old", 1, UINT64_MAX, 0}).code, Errc::kBadArgument);
     EXPECT_EQ(rig.create("most", 1).code, Errc::kStreamExists);
     EXPECT_EQ(rig.ask({AdminOp::None, "", 0, 0, 0}).code, Errc::kBadArgument);
@@ -81,7 +83,8 @@ TEST(Controller, RefusesWhatIsOverItsLimits) {
     rig.expect_agreement();
 }
 
-// ------------------------------------------------------------------------------ dying between the intention and the fact
+// ------------------------------------------------------------------------------ dying between the
+// intention and the fact
 
 struct Crash {
     const char* name;
@@ -103,7 +106,9 @@ void crash_and_restart(ControlRig& rig, const Crash& crash, const test::AdminAsk
     rig.dataplane.lose_reply = crash.lose_reply;
     rig.dataplane.do_half = crash.do_half;
     rig.send(ask);
-    const auto struck = [&] { return !rig.dataplane.lose_command && !rig.dataplane.lose_reply && !rig.dataplane.do_half; };
+    const auto struck = [&] {
+        return !rig.dataplane.lose_command && !rig.dataplane.lose_reply && !rig.dataplane.do_half;
+    };
     if (crash.silent) {
         for (int i = 0; i < 20; ++i) rig.turn();
     } else {
@@ -116,7 +121,9 @@ void crash_and_restart(ControlRig& rig, const Crash& crash, const test::AdminAsk
     rig.start_and_agree();
     ASSERT_TRUE(rig.run_until([&] {
         const auto& streams = rig.controller->table().streams();
-        return std::all_of(streams.begin(), streams.end(), [](const auto& s) { return s.second.row.state == catalog::StreamState::kActive; });
+        return std::all_of(streams.begin(), streams.end(), [](const auto& s) {
+            return s.second.row.state == catalog::StreamState::kActive;
+        });
     }));
 }
 
@@ -176,7 +183,8 @@ TEST(Controller, AsksAgainWhenOnlyTheConnectionBroke) {
     }
 }
 
-// -------------------------------------------------------------------------------------------- a dataplane that is not there
+// -------------------------------------------------------------------------------------------- a
+// dataplane that is not there
 
 TEST(Controller, CreatesNothingWhileTheDataplaneIsDown) {
     ControlRig rig;
@@ -215,7 +223,9 @@ TEST(Controller, UndoesACreateThatItAnsweredWithAnError) {
     rig.dataplane.silent = true;
     EXPECT_EQ(rig.create("quotes", 1).code, Errc::kUnavailable);
     rig.dataplane.silent = false;
-    ASSERT_TRUE(rig.run_until([&] { return rig.controller->ready() && rig.controller->table().streams().empty(); }, 60'000));
+    ASSERT_TRUE(rig.run_until(
+        [&] { return rig.controller->ready() && rig.controller->table().streams().empty(); },
+        60'000));
     EXPECT_TRUE(rig.dataplane.streams.empty());
 }
 
@@ -232,13 +242,15 @@ TEST(Controller, UndoesACreateThatTheDataplaneRefuses) {
 TEST(Controller, TriesAgainWhatMayWorkLater) {
     ControlRig rig;
     rig.start_and_agree();
-    rig.dataplane.refuse[CommandOp::OpenStream] = {Errc::kBusy, Errc::kDiskFull, Errc::kUnavailable};
+    rig.dataplane.refuse[CommandOp::OpenStream] = {Errc::kBusy, Errc::kDiskFull,
+                                                   Errc::kUnavailable};
     EXPECT_EQ(rig.create("quotes", 1).code, Errc::kOk);
     EXPECT_EQ(rig.dataplane.done_count[CommandOp::OpenStream], 1U);
     rig.expect_agreement();
 }
 
-// ------------------------------------------------------------------------------------------------------ facts win
+// ------------------------------------------------------------------------------------------------------
+// facts win
 
 TEST(Controller, RebuildsALostCatalogue) {
     ControlRig rig;
@@ -372,7 +384,9 @@ TEST(Controller, CompletesAStreamWhoseIntentionWasLostHalfWay) {
     rig.kill();
     std::filesystem::remove(rig.catalog_path());
     rig.start_and_agree();
-    ASSERT_TRUE(rig.run_until([&] { return rig.controller->table().find("quotes")->row.state == catalog::StreamState::kActive; }));
+    ASSERT_TRUE(rig.run_until([&] {
+        return rig.controller->table().find("quotes")->row.state == catalog::StreamState::kActive;
+    }));
     rig.expect_agreement();
     EXPECT_EQ(rig.controller->table().find("quotes")->shards.size(), 4U);
 }

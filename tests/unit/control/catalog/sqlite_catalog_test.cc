@@ -1,12 +1,13 @@
-// The embedded catalogue: what was applied is there after reopening, whole or not at all; a stale revision changes nothing; a file that is
-// rotten or not ours is moved aside; a newer one is left alone.
+// The embedded catalogue: what was applied is there after reopening, whole or not at all; a stale
+// revision changes nothing; a file that is rotten or not ours is moved aside; a newer one is left
+// alone.
 #include "control/catalog/sqlite_catalog.h"
-
-#include <gtest/gtest.h>
-#include <sqlite3.h>
 
 #include <filesystem>
 #include <fstream>
+
+#include <gtest/gtest.h>
+#include <sqlite3.h>
 
 #include "control/log/log.h"
 
@@ -17,7 +18,8 @@ namespace fs = std::filesystem;
 
 class SqliteCatalog : public testing::Test {
   protected:
-    SqliteCatalog() : directory_(fs::temp_directory_path() / ("eagre-catalog-" + std::to_string(getpid()))) {
+    SqliteCatalog()
+        : directory_(fs::temp_directory_path() / ("eagre-catalog-" + std::to_string(getpid()))) {
         log::set_level(log::Level::kOff);
         fs::remove_all(directory_);
         fs::create_directories(directory_);
@@ -33,7 +35,8 @@ class SqliteCatalog : public testing::Test {
     void run_sql(const char* sql) {
         sqlite3* db = nullptr;
         ASSERT_EQ(sqlite3_open(path_.c_str(), &db), SQLITE_OK);
-        EXPECT_EQ(sqlite3_exec(db, sql, nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(db);
+        EXPECT_EQ(sqlite3_exec(db, sql, nullptr, nullptr, nullptr), SQLITE_OK)
+            << sqlite3_errmsg(db);
         sqlite3_close(db);
     }
     bool moved_aside() const { return fs::exists(path_ + ".corrupt-42"); }

@@ -1,4 +1,5 @@
-// Dividing the hash space: whatever the count, ranges follow each other without a hole or an overlap, and their widths differ as Kinesis's do.
+// Dividing the hash space: whatever the count, ranges follow each other without a hole or an
+// overlap, and their widths differ as Kinesis's do.
 #include "control/streams/hash_ranges.h"
 
 #include <gtest/gtest.h>
@@ -8,7 +9,9 @@
 namespace eagre::streams {
 namespace {
 
-Uint128 value_of(const HashKey& key) { return static_cast<Uint128>(key.high) << 64U | key.low; }
+Uint128 value_of(const HashKey& key) {
+    return static_cast<Uint128>(key.high) << 64U | key.low;
+}
 
 TEST(HashRanges, CoverEverythingWithoutHoles) {
     for (const uint32_t count : {1U, 2U, 3U, 4U, 7U, 1000U, 1024U, 10000U}) {
@@ -19,7 +22,8 @@ TEST(HashRanges, CoverEverythingWithoutHoles) {
         for (size_t i = 0; i < ranges.size(); ++i) {
             ASSERT_TRUE(ranges[i].starting <= ranges[i].ending) << count << " " << i;
             if (i == 0) continue;
-            ASSERT_TRUE(value_of(ranges[i].starting) == value_of(ranges[i - 1].ending) + 1) << count << " " << i;
+            ASSERT_TRUE(value_of(ranges[i].starting) == value_of(ranges[i - 1].ending) + 1)
+                << count << " " << i;
         }
         EXPECT_TRUE(find_holes(ranges).empty()) << count;
     }
@@ -30,7 +34,8 @@ TEST(HashRanges, AreEquallyWideButForTheLast) {
         const auto ranges = divide_hash_keys(count);
         const Uint128 width = value_of(ranges[0].ending) - value_of(ranges[0].starting);
         for (size_t i = 0; i + 1 < ranges.size(); ++i) {
-            ASSERT_TRUE(value_of(ranges[i].ending) - value_of(ranges[i].starting) == width) << count << " " << i;
+            ASSERT_TRUE(value_of(ranges[i].ending) - value_of(ranges[i].starting) == width)
+                << count << " " << i;
         }
         const Uint128 last = value_of(ranges.back().ending) - value_of(ranges.back().starting);
         EXPECT_TRUE(last >= width && last - width < count) << count;

@@ -1,10 +1,11 @@
-// Facts win. Each test is one way in which a catalogue and journals can differ; the last makes up thousands of them from seeds and checks what
-// must hold whatever the difference: reconciling is idempotent, facts are all there, nothing that a missing journal may know is dropped.
+// Facts win. Each test is one way in which a catalogue and journals can differ; the last makes up
+// thousands of them from seeds and checks what must hold whatever the difference: reconciling is
+// idempotent, facts are all there, nothing that a missing journal may know is dropped.
 #include "control/streams/reconcile.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
+
+#include <gtest/gtest.h>
 
 #include "control/catalog/sqlite_catalog.h"
 #include "control/log/log.h"
@@ -33,7 +34,8 @@ struct World {
         return agreed;
     }
     /// Into the catalogue only.
-    StreamId plan(const std::string& name, uint32_t shard_count, StreamState state = StreamState::kActive) {
+    StreamId plan(const std::string& name, uint32_t shard_count,
+                  StreamState state = StreamState::kActive) {
         Facts journals = facts;
         journals.journal_count = std::max(journals.journal_count, 1U);
         apply(plan_create(table, journals, {name, shard_count, 0, 0}, 1).value());
@@ -67,7 +69,12 @@ struct World {
 
     std::unique_ptr<catalog::Catalog> catalog;
     StreamTable table;
-    Facts facts{.streams = {}, .journal_count = 2, .journals_missing = {}, .stream_id_max = {}, .shard_id_max = {}, .clock_waits = false};
+    Facts facts{.streams = {},
+                .journal_count = 2,
+                .journals_missing = {},
+                .stream_id_max = {},
+                .shard_id_max = {},
+                .clock_waits = false};
 };
 
 TEST(Reconcile, SaysNothingWhenBothAgree) {
@@ -145,13 +152,15 @@ TEST(Reconcile, DropsOnlyTheShardsThatCompleteJournalsDeny) {
     const StreamId id = world.plan("a", 4);
     StreamFact fact = world.fact_of(id);
     world.facts.streams = {fact};
-    world.facts.streams[0].shards.erase(world.facts.streams[0].shards.begin(), world.facts.streams[0].shards.begin() + 2);
+    world.facts.streams[0].shards.erase(world.facts.streams[0].shards.begin(),
+                                        world.facts.streams[0].shards.begin() + 2);
     world.facts.journals_missing = {JournalId(0)};
     world.reconcile_now();
     // Shards 1 and 3 lie on the missing journal 0; 2 is denied by journal 1.
     const auto& shards = world.table.find(id)->shards;
     EXPECT_EQ(shards.size(), 3U);
-    EXPECT_TRUE(std::none_of(shards.begin(), shards.end(), [](const auto& shard) { return shard.id == ShardId(2); }));
+    EXPECT_TRUE(std::none_of(shards.begin(), shards.end(),
+                             [](const auto& shard) { return shard.id == ShardId(2); }));
 }
 
 TEST(Reconcile, HoldsWhateverTheDifference) {
@@ -160,7 +169,8 @@ TEST(Reconcile, HoldsWhateverTheDifference) {
         World world;
         for (uint64_t i = 0, count = prng.below(6); i < count; ++i) {
             const auto state = static_cast<StreamState>(1 + prng.below(4));
-            const StreamId id = world.plan("s" + std::to_string(i), 1 + static_cast<uint32_t>(prng.below(5)), state);
+            const StreamId id = world.plan("s" + std::to_string(i),
+                                           1 + static_cast<uint32_t>(prng.below(5)), state);
             if (prng.chance(600'000)) {
                 StreamFact fact = world.fact_of(id);
                 if (prng.chance(300'000)) fact.shards.resize(prng.below(fact.shards.size() + 1));
@@ -183,9 +193,12 @@ TEST(Reconcile, HoldsWhateverTheDifference) {
         }
         if (prng.chance(200'000)) {
             world.facts.journals_missing.push_back(JournalId(0));
-            for (auto& stream : world.facts.streams) std::erase_if(stream.shards, [](const auto& s) { return s.journal == JournalId(0); });
+            for (auto& stream : world.facts.streams)
+                std::erase_if(stream.shards,
+                              [](const auto& s) { return s.journal == JournalId(0); });
         }
-        std::erase_if(world.facts.streams, [](const auto& stream) { return stream.shards.empty(); });
+        std::erase_if(world.facts.streams,
+                      [](const auto& stream) { return stream.shards.empty(); });
 
         std::vector<catalog::ShardRow> unknowable;
         for (const auto& [id, stream] : world.table.streams()) {
@@ -197,7 +210,8 @@ TEST(Reconcile, HoldsWhateverTheDifference) {
         world.reconcile_now();
         const auto has = [&](StreamId stream, ShardId shard) {
             const Stream* found = world.table.find(stream);
-            return found != nullptr && std::any_of(found->shards.begin(), found->shards.end(), [&](const auto& s) { return s.id == shard; });
+            return found != nullptr && std::any_of(found->shards.begin(), found->shards.end(),
+                                                   [&](const auto& s) { return s.id == shard; });
         };
         for (const auto& row : unknowable) ASSERT_TRUE(has(row.stream, row.id)) << "seed " << seed;
         for (const auto& fact : world.facts.streams) {
@@ -209,7 +223,8 @@ TEST(Reconcile, HoldsWhateverTheDifference) {
             }
         }
         const auto again = reconcile(world.table, world.facts);
-        ASSERT_TRUE(again.change.empty()) << "not idempotent: seed " << seed << " " << testing::PrintToString(again.notes);
+        ASSERT_TRUE(again.change.empty())
+            << "not idempotent: seed " << seed << " " << testing::PrintToString(again.notes);
     }
 }
 
