@@ -1,4 +1,5 @@
-"""A box under test: eagred and eagre-control as real processes on a data directory and ports of their own, ended by pid.
+"""A box under test: eagred and eagre-control as real processes on a data directory and ports of their own, ended by
+pid.
 
 Nothing here sleeps to wait: a process is ready when it says so on stderr, and every wait has a bound.
 """
@@ -41,8 +42,8 @@ class Process:
 
     def __init__(self, args, name):
         self.name, self.lines, self.changed, self.seen_to = name, [], threading.Condition(), 0
-        self.child = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                                      errors="replace")
+        self.child = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                      stderr=subprocess.PIPE, text=True, errors="replace")
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 
@@ -141,6 +142,16 @@ class Box:
         self.control.wait_for(r"agreed with the dataplane")
         return self
 
+    def wait_for_statistics(self, timeout_s=5):
+        """Until eagred has done its housekeeping once more (every 0.1 s it stores its heartbeat in stats.shm)."""
+        def heartbeat():
+            with open(self.path("stats.shm"), "rb") as file:
+                return file.read(56 + 24)[72:]
+        before, deadline = heartbeat(), time.monotonic() + timeout_s
+        while heartbeat() == before:
+            assert time.monotonic() < deadline, "eagred's heart stands still"
+            os.sched_yield()
+
     def admin(self, timeout_s=15):
         return wire.Admin(self.path("control.sock"), timeout_s)
 
@@ -148,9 +159,18 @@ class Box:
         return wire.Data(self.ports[core], timeout_s, hello)
 
 
+def key_for(stream, shard):
+    """A key that hashes into `shard`."""
+    number = 0
+    while stream.shard_for(b"k%d" % number).id != shard.id:
+        number += 1
+    return b"k%d" % number
+
+
 class Feeder(threading.Thread):
-    """Appends batches of numbered records to every shard of a stream, one after the other, durably, until it is stopped or the
-    connection breaks. `acknowledged` holds what the box has promised to keep: {shard: [(sequence, key, data), ...]}."""
+    """Appends batches of numbered records to every shard of a stream, one after the other, durably, until it is stopped
+    or the connection breaks. `acknowledged` holds what the box has promised to keep: {shard: [(sequence, key, data),
+    ...]}."""
 
     def __init__(self, box, stream, per_batch=10):
         super().__init__(daemon=True)
@@ -166,9 +186,8 @@ class Feeder(threading.Thread):
         try:
             while not self.enough.is_set():
                 for shard in self.stream.shards:
-                    records = [(b"key-%d" % shard.id, b"record %d of %d" % (number + i, shard.id)) for i in range(self.per_batch)]
-                    # The key need not hash into the shard for the test's sake; it must for the box's: give it one that does.
-                    records = [(self.key_of(shard), data) for _, data in records]
+                    records = [(self.key_of(shard), b"record %d of %d" % (number + i, shard.id))
+                               for i in range(self.per_batch)]
                     self.unsure = {shard.id: records}
                     first = self.connections[shard.id].append(shard.id, records, self.stream.map_version)
                     self.unsure = {}
@@ -187,10 +206,7 @@ class Feeder(threading.Thread):
 
     def key_of(self, shard):
         if not hasattr(shard, "key"):
-            number = 0
-            while self.stream.shard_for(b"k%d" % number).id != shard.id:
-                number += 1
-            shard.key = b"k%d" % number
+            shard.key = key_for(self.stream, shard)
         return shard.key
 
     def wait_for(self, more, timeout_s=WAIT_S):
@@ -206,12 +222,14 @@ class Feeder(threading.Thread):
         assert not self.is_alive()
 
     def check(self, box):
-        """Everything acknowledged is there, once, in order, byte for byte; behind it at most the batch that was under way."""
+        """Everything acknowledged is there, once, in order, byte for byte; behind it at most the batch that was under
+        way."""
         for shard in self.stream.shards:
             with box.connect(shard.core) as data:
                 found = data.read_all(shard.id)
             promised = self.acknowledged[shard.id]
             assert found[:len(promised)] == promised, f"shard {shard.id}: what was acknowledged is not what is read"
             extra = [(key, data) for _, key, data in found[len(promised):]]
-            assert extra in ([], self.unsure.get(shard.id, [])), f"shard {shard.id}: {len(extra)} records that nobody sent"
-            assert [sequence for sequence, _, _ in found] == list(range(1, len(found) + 1)), f"shard {shard.id}: numbers not dense"
+            assert extra in ([], self.unsure.get(shard.id, [])), f"shard {shard.id}: {len(extra)} records from nobody"
+            numbers = [sequence for sequence, _, _ in found]
+            assert numbers == list(range(1, len(found) + 1)), f"shard {shard.id}: sequence numbers are not dense"

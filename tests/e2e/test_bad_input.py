@@ -1,5 +1,5 @@
-"""Frames that are wrong in every way we could think of, at a box that serves others meanwhile: a typed error to whoever sent them, the
-connection closed where the contract says so, a counter, and nobody else notices."""
+"""Frames that are wrong in every way we could think of, at a box that serves others meanwhile: a typed error to whoever
+sent them, the connection closed where the contract says so, a counter, and nobody else notices."""
 import struct
 import unittest
 
@@ -47,16 +47,19 @@ class BadInput(unittest.TestCase):
 
     def good_append(self, **spoil):
         payload = wire.batch_payload([(self.feeder.key_of(self.shard()), b"data")])
-        return wire.frame(wire.APPEND, payload, correlation=1, shard=self.shard().id, sequence=1, record_count=1, **spoil)
+        return wire.frame(wire.APPEND, payload, correlation=1, shard=self.shard().id, sequence=1, record_count=1,
+                          **spoil)
 
     def test_headers_that_lie(self):
-        for spoil, expected in (({"magic": 0x12345678}, "BadMagic"), ({"version": 99}, "BadVersion"), ({"header_crc": 1}, "BadCrc"),
-                                ({"payload_bytes": 7}, "BadLength"), ({"payload_bytes": 64 * MIB}, "BadLength")):
+        for spoil, expected in (({"magic": 0x12345678}, "BadMagic"), ({"version": 99}, "BadVersion"),
+                                ({"header_crc": 1}, "BadCrc"), ({"payload_bytes": 7}, "BadLength"),
+                                ({"payload_bytes": 64 * MIB}, "BadLength")):
             with self.subTest(spoil=spoil):
                 self.assertEqual(self.verdict_on(self.good_append(**spoil)), (expected, True))
 
     def test_noise(self):
-        self.assertEqual(self.verdict_on(b"GET / HTTP/1.1\r\nHost: eagre\r\n\r\n" + bytes(64), hello=False), ("BadMagic", True))
+        noise = b"GET / HTTP/1.1\r\nHost: eagre\r\n\r\n" + bytes(64)
+        self.assertEqual(self.verdict_on(noise, hello=False), ("BadMagic", True))
 
     def test_kinds_that_do_not_belong(self):
         for kind in (wire.APPEND_REPLY, wire.DELIVER, wire.COMMAND, 29, 31, 200):
@@ -97,7 +100,8 @@ class BadInput(unittest.TestCase):
             with self.subTest(name):
                 self.assertIn(self.refused(payload=payload, count=1).name, ("BadSchema", "BadLength"))
         self.assertEqual(self.refused(payload=good, count=2).name, "BadSchema")
-        overlap = bytes(wire.Builder({1: ("structs", (struct.pack("<IHHIHH", 8, 2, 0, 4, 2, 0), 2)), 2: ("bytes", b"kkddkkdd")}).out)
+        entries = struct.pack("<IHHIHH", 8, 2, 0, 4, 2, 0)
+        overlap = bytes(wire.Builder({1: ("structs", (entries, 2)), 2: ("bytes", b"kkddkkdd")}).out)
         self.assertEqual(self.refused(payload=overlap, count=2).name, "BadSchema")
         many = bytes(wire.Builder({1: ("structs", (b"", 0)), 2: ("bytes", b"")}).out)
         self.assertEqual(self.refused(payload=many, count=0).name, "BadSchema")
@@ -138,8 +142,8 @@ class BadInput(unittest.TestCase):
     def test_producers_that_do_not_count(self):
         records = [(self.feeder.key_of(self.shard()), b"first")]
         with self.box.connect() as connection:
-            for batch, body, expected in ((5, b"x", "UnknownProducer"), (0, b"first", None), (0, b"first", None), (0, b"other", "BatchMismatch"),
-                                          (2, b"x", "BatchOutOfOrder")):
+            for batch, body, expected in ((5, b"x", "UnknownProducer"), (0, b"first", None), (0, b"first", None),
+                                          (0, b"other", "BatchMismatch"), (2, b"x", "BatchOutOfOrder")):
                 records = [(records[0][0], body)]
                 # Shard 1 of the feeder is checked record by record; this producer uses a stream of its own.
                 try:
@@ -157,20 +161,28 @@ class BadInput(unittest.TestCase):
 
     def test_admin_socket_frames_that_lie(self):
         request = bytes(wire.Builder({0: ("u8", wire.LIST)}).out)
-        for data, expected in ((wire.frame(wire.COMMAND, request, magic=1), "BadMagic"), (wire.frame(wire.COMMAND, request, version=9), "BadVersion"),
-                               (wire.frame(wire.COMMAND, request, header_crc=1), "BadCrc"), (wire.frame(wire.COMMAND, request, payload_crc=1), "BadCrc"),
-                               (wire.frame(wire.COMMAND, payload_bytes=2 * MIB), "BadLength"), (wire.frame(wire.APPEND, request), "BadKind"),
-                               (wire.frame(wire.COMMAND, b"\xff" * 64), "BadSchema"), (wire.frame(wire.COMMAND), "BadSchema")):
+        for kind, payload, spoil, expected in (
+                (wire.COMMAND, request, {"magic": 1}, "BadMagic"),
+                (wire.COMMAND, request, {"version": 9}, "BadVersion"),
+                (wire.COMMAND, request, {"header_crc": 1}, "BadCrc"),
+                (wire.COMMAND, request, {"payload_crc": 1}, "BadCrc"),
+                (wire.COMMAND, b"", {"payload_bytes": 2 * MIB}, "BadLength"),
+                (wire.APPEND, request, {}, "BadKind"),
+                (wire.COMMAND, b"\xff" * 64, {}, "BadSchema"),
+                (wire.COMMAND, b"", {}, "BadSchema")):
             with self.subTest(expected=expected), self.box.admin() as admin:
-                admin.send(data)
+                admin.send(wire.frame(kind, payload, **spoil))
                 self.assertEqual(admin.verdict(), (expected, True))
 
     def test_admin_requests_that_make_no_sense(self):
         with self.box.admin() as admin:
-            for ask, expected in ((lambda: admin.create("a b"), "BadArgument"), (lambda: admin.create("x" * 129), "BadArgument"),
-                                  (lambda: admin.create("none", 0), "BadArgument"), (lambda: admin.create("many", 10001), "LimitExceeded"),
+            for ask, expected in ((lambda: admin.create("a b"), "BadArgument"),
+                                  (lambda: admin.create("x" * 129), "BadArgument"),
+                                  (lambda: admin.create("none", 0), "BadArgument"),
+                                  (lambda: admin.create("many", 10001), "LimitExceeded"),
                                   (lambda: admin.create("big", record_bytes_max=11 * MIB), "BadArgument"),
-                                  (lambda: admin.delete("nobody"), "UnknownStream"), (lambda: admin.request(99), "BadArgument")):
+                                  (lambda: admin.delete("nobody"), "UnknownStream"),
+                                  (lambda: admin.request(99), "BadArgument")):
                 with self.assertRaises(wire.WireError) as refused:
                     ask()
                 self.assertEqual(refused.exception.name, expected)

@@ -1,5 +1,6 @@
-"""Control and dataplane as real processes: streams come and go, either dies with kill -9 in the midst of a feed, the catalogue is lost or is
-an old copy. The dataplane serves on without control, and when both are back they agree on what the journals know."""
+"""Control and dataplane as real processes: streams come and go, either dies with kill -9 in the midst of a feed, the
+catalogue is lost or is an old copy. The dataplane serves on without control, and when both are back they agree on what
+the journals know."""
 import os
 import shutil
 import unittest
@@ -141,7 +142,8 @@ class Control(unittest.TestCase):
         self.assertEqual(self.names(), ["kept", "new", "recreated"])
         self.assert_agreement()
         # Ids that the old copy would hand out again are above all that were ever used.
-        self.assertGreater(min(shard.id for shard in self.create("newer", 2).shards), max(shard.id for shard in new.shards))
+        newer = self.create("newer", 2)
+        self.assertGreater(min(shard.id for shard in newer.shards), max(shard.id for shard in new.shards))
         self.assert_agreement()
 
     def test_catalogue_deleted_altogether(self):
