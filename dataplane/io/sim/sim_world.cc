@@ -94,7 +94,7 @@ void SimWorld::turn() {
     }
     in_turn_ = false;
     const uint64_t next = next_event_ns();
-    advance(next <= now_ns_ ? 0 : std::min(next - now_ns_, faults_.idle_step_ns_max));
+    advance(next <= now_ns_ ? 1 : std::min(next - now_ns_, faults_.idle_step_ns_max));
 }
 
 bool SimWorld::run_until(const std::function<bool()>& done, uint64_t limit_ns) {
@@ -102,7 +102,6 @@ bool SimWorld::run_until(const std::function<bool()>& done, uint64_t limit_ns) {
     while (!done()) {
         if (now_ns_ >= deadline) return false;
         turn();
-        if (actors_.empty() && events_.empty()) advance(faults_.idle_step_ns_max);
     }
     return true;
 }

@@ -81,6 +81,7 @@ class SimWorld {
     /// Every actor once, in an order drawn from the seed; then on to the next event (at most idle_step_ns_max away).
     /// Does nothing inside another turn().
     void turn();
+    bool in_turn() const { return in_turn_; }
     /// turn() until `done()`; false when `limit_ns` of simulated time have passed before.
     bool run_until(const std::function<bool()>& done, uint64_t limit_ns);
 
