@@ -1,0 +1,85 @@
+#pragma once
+// One pipe to one core: connects, says hello, frames what goes out and what comes in, comes back after it broke. Owned by a
+// ClientImpl; no thread of its own.
+
+#include <cstdint>
+#include <deque>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "wire/client/client.h"
+#include "wire/client/transport.h"
+#include "wire/frame/frame.h"
+
+namespace eagre::client {
+
+inline constexpr size_t kReceiveBytes = 1 * kMiB;  // Per call.
+inline constexpr size_t kReceiveBufferBytes = 2 * kMiB;  // Grows for one larger frame, and shrinks again.
+inline constexpr uint64_t kConnectNsMax = 3'000'000'000ULL;  // From connect to hello reply.
+
+class ConnectionEvents {
+  public:
+    virtual ~ConnectionEvents() = default;
+    virtual void on_ready(uint32_t core, const std::vector<uint16_t>& ports, uint64_t incarnation) = 0;
+    /// Everything that was sent and not answered is lost.
+    virtual void on_lost(uint32_t core, Error why) = 0;
+    /// `payload` is 8-byte aligned and its CRC was checked.
+    virtual void on_frame(uint32_t core, const frame::FrameHeader& header, std::span<const std::byte> payload) = 0;
+};
+
+class Connection {
+  public:
+    Connection(Transport& transport, ConnectionEvents& events, const ClientOptions& options, uint32_t core, uint16_t port);
+    ~Connection();
+    Connection(const Connection&) = delete;
+    Connection& operator=(const Connection&) = delete;
+
+    bool ready() const { return state_ == State::kReady; }
+    uint16_t port() const { return port_; }
+    void set_port(uint16_t port);
+    Error last_error() const { return last_error_; }
+
+    /// Queues a frame; sealed here. Small frames are copied.
+    void push(frame::FrameHeader header, std::span<const std::byte> payload = {});
+    /// Queues a whole sealed frame that stays where it is until it was sent or the connection is lost.
+    void push_borrowed(std::span<const std::byte> frame);
+
+    /// Connects if it must and may, sends, receives. Returns true when something moved.
+    bool poll(uint64_t now_ns);
+    /// When poll() wants to be called again even if the network is silent. UINT64_MAX: not needed.
+    uint64_t next_timer_ns() const;
+
+  private:
+    enum class State : uint8_t { kIdle, kConnecting, kReady };
+    struct Outgoing {
+        std::span<const std::byte> borrowed;
+        std::vector<std::byte> owned;
+        std::span<const std::byte> bytes() const { return owned.empty() ? borrowed : std::span<const std::byte>(owned); }
+    };
+    void begin(uint64_t now_ns);
+    void lose(Error why, uint64_t now_ns);
+    bool send();
+    bool receive(uint64_t now_ns);
+    void handle(uint64_t now_ns);
+
+    Transport& transport_;
+    ConnectionEvents& events_;
+    const ClientOptions& options_;
+    uint32_t core_;
+    uint16_t port_;
+    State state_ = State::kIdle;
+    PipeId pipe_;
+    Error last_error_;
+    uint64_t retry_at_ns_ = 0;
+    uint64_t back_off_ns_ = 0;
+    uint64_t began_ns_ = 0;
+    std::deque<Outgoing> outgoing_;
+    size_t front_sent_ = 0;
+    std::vector<std::byte> buffer_;
+    size_t begin_ = 0;
+    size_t end_ = 0;
+    uint64_t epoch_ = 0;  // Counts pipes: a callback may lose this one.
+};
+
+}  // namespace eagre::client

@@ -1,0 +1,298 @@
+// The consumer: subscriptions or pulls, one per shard, resumed at the next wanted record whatever happens to a connection.
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "wire/base/assert.h"
+#include "wire/client/client_impl.h"
+
+namespace eagre::client {
+namespace {
+
+using frame::FrameHeader;
+using frame::FrameKind;
+
+constexpr uint64_t kRetryNsMin = 1'000'000ULL;
+constexpr uint64_t kRetryNsMax = 200'000'000ULL;
+
+struct Reader {
+    enum class State : uint8_t {
+        kLocate,   // The start position must be asked for.
+        kLocating,
+        kStart,    // `wanted` is known; nothing is under way.
+        kReading,  // A subscription or a read is under way.
+        kEnded,
+    };
+    ShardDescription shard;
+    State state = State::kLocate;
+    uint64_t wanted = 0;
+    uint64_t tail = 0;             // As last reported; 0: not yet.
+    bool tail_known = false;
+    uint64_t correlation = 0;      // Of what is under way.
+    uint64_t uncredited_bytes = 0; // Received since the last credit.
+    uint64_t retry_at_ns = 0;
+    uint64_t back_off_ns = 0;
+};
+
+class ConsumerImpl final : public Consumer, public Asker {
+  public:
+    ConsumerImpl(ClientImpl& client, const StreamDescription& stream, const ConsumerOptions& options)
+        : client_(client), options_(options), stream_(stream.name), id_(client.enlist(this)) {
+        for (const ShardDescription& shard : stream.shards) {
+            if (!options.shards.empty() && std::find(options.shards.begin(), options.shards.end(), shard.id) == options.shards.end()) {
+                continue;
+            }
+            Reader reader;
+            reader.shard = shard;
+            for (const auto& [id, next] : options.resume) {
+                if (id != shard.id) continue;
+                reader.wanted = next.value;
+                reader.state = Reader::State::kStart;
+            }
+            readers_.push_back(reader);
+        }
+    }
+    ~ConsumerImpl() override {
+        for (const Reader& reader : readers_) {
+            Connection* connection = client_.connection(reader.shard.core);
+            if (reader.state != Reader::State::kReading || connection == nullptr || !connection->ready()) continue;
+            FrameHeader header;
+            header.kind = FrameKind::kUnsubscribe;
+            header.shard = reader.shard.id.value;
+            header.correlation = reader.correlation;
+            connection->push(header);
+        }
+        client_.dismiss(id_);
+    }
+    ConsumerImpl(const ConsumerImpl&) = delete;
+    ConsumerImpl& operator=(const ConsumerImpl&) = delete;
+
+    void on_delivery(std::function<void(const Delivery&)> callback) override { delivery_ = std::move(callback); }
+    void on_event(std::function<void(ShardId, Error)> callback) override { event_ = std::move(callback); }
+    std::vector<std::pair<ShardId, SequenceNumber>> position() const override {
+        std::vector<std::pair<ShardId, SequenceNumber>> positions;
+        for (const Reader& reader : readers_) positions.emplace_back(reader.shard.id, SequenceNumber{reader.wanted});
+        return positions;
+    }
+    bool at_tail() const override {
+        return std::all_of(readers_.begin(), readers_.end(), [](const Reader& reader) {
+            return reader.state == Reader::State::kEnded || (reader.tail_known && reader.wanted >= reader.tail);
+        });
+    }
+    const ConsumerStats& stats() const override { return stats_; }
+
+    // -- Asker
+    bool on_poll(uint64_t now_ns) override {
+        bool moved = false;
+        for (Reader& reader : readers_) {
+            const bool idle = reader.state == Reader::State::kLocate || reader.state == Reader::State::kStart;
+            if (!idle || now_ns < reader.retry_at_ns) continue;
+            Connection* connection = client_.connection(reader.shard.core);
+            if (connection == nullptr || !connection->ready()) continue;
+            start(reader, *connection);
+            moved = true;
+        }
+        return moved;
+    }
+    uint64_t next_timer_ns() const override {
+        uint64_t next = UINT64_MAX;
+        for (const Reader& reader : readers_) {
+            const bool idle = reader.state == Reader::State::kLocate || reader.state == Reader::State::kStart;
+            if (idle && reader.retry_at_ns != 0) next = std::min(next, reader.retry_at_ns);
+        }
+        return next;
+    }
+    void on_ready(uint32_t) override {}
+    void on_map(const StreamDescription& stream) override {
+        if (stream.name != stream_) return;
+        for (Reader& reader : readers_) {
+            for (const ShardDescription& shard : stream.shards) {
+                if (shard.id == reader.shard.id) reader.shard = shard;
+            }
+        }
+    }
+    void on_lost(uint32_t core, Error) override {
+        for (Reader& reader : readers_) {
+            if (reader.shard.core != core) continue;
+            if (reader.state == Reader::State::kLocating) reader.state = Reader::State::kLocate;
+            if (reader.state == Reader::State::kReading) {
+                reader.state = Reader::State::kStart;
+                ++stats_.reconnect_count;
+            }
+        }
+    }
+    void on_frame(uint32_t core, const FrameHeader& header, std::span<const std::byte> payload) override {
+        // Deliveries of one shard come in a row: the last reader is the likely one.
+        if (last_ >= readers_.size() || readers_[last_].correlation != header.correlation) {
+            for (last_ = 0; last_ < readers_.size() && readers_[last_].correlation != header.correlation; ++last_) {
+            }
+            if (last_ == readers_.size()) return;
+        }
+        Reader& reader = readers_[last_];
+        switch (header.kind) {
+            case FrameKind::kDeliver:
+                if (reader.state == Reader::State::kReading) deliver(reader, core, header, payload);
+                return;
+            case FrameKind::kLocateReply:
+                if (reader.state == Reader::State::kLocating) located(reader, header);
+                return;
+            case FrameKind::kReadEnd:
+            case FrameKind::kDeliverEnd:
+                if (reader.state == Reader::State::kReading) ended(reader, header);
+                return;
+            default:
+                return;
+        }
+    }
+
+  private:
+    void start(Reader& reader, Connection& connection) {
+        FrameHeader header;
+        header.shard = reader.shard.id.value;
+        reader.correlation = client_.next_correlation(id_);
+        header.correlation = reader.correlation;
+        if (reader.state == Reader::State::kLocate) {
+            header.kind = FrameKind::kLocate;
+            header.flags = static_cast<uint16_t>(options_.start.position);
+            header.sequence = options_.start.value;
+            reader.state = Reader::State::kLocating;
+        } else {
+            const bool pull = options_.mode == ConsumerOptions::Mode::kPull;
+            header.kind = pull ? FrameKind::kRead : FrameKind::kSubscribe;
+            header.number = pull ? options_.pull_bytes : options_.credit_bytes;
+            header.sequence = reader.wanted;
+            reader.uncredited_bytes = 0;
+            reader.state = Reader::State::kReading;
+        }
+        connection.push(header);
+    }
+
+    void pause(Reader& reader, Reader::State state) {
+        reader.state = state;
+        reader.back_off_ns = std::clamp(reader.back_off_ns * 2, kRetryNsMin, kRetryNsMax);
+        reader.retry_at_ns = client_.now_ns() + reader.back_off_ns;
+    }
+
+    void located(Reader& reader, const FrameHeader& header) {
+        const Errc code = frame::errc_of(header);
+        if (code == Errc::kOk || code == Errc::kSequenceTrimmed) {
+            reader.wanted = code == Errc::kOk ? header.sequence : header.detail;
+            reader.tail = header.number;
+            reader.tail_known = true;
+            reader.state = Reader::State::kStart;
+            reader.retry_at_ns = 0;
+            reader.back_off_ns = 0;
+            if (code == Errc::kSequenceTrimmed) {
+                ++stats_.trimmed_count;
+                tell(reader, error_of(code, header.detail));
+            }
+        } else if (errc_is_retryable(code)) {
+            follow(reader, code, header.detail);
+            pause(reader, Reader::State::kLocate);
+        } else {
+            reader.state = Reader::State::kEnded;
+            tell(reader, error_of(code, header.detail));
+        }
+    }
+
+    void deliver(Reader& reader, uint32_t core, const FrameHeader& header, std::span<const std::byte> payload) {
+        const uint64_t charged = frame::kHeaderBytes + payload.size();
+        reader.tail = std::max(reader.tail, header.number);
+        reader.tail_known = true;
+        reader.back_off_ns = 0;
+        const uint64_t end = header.sequence + header.record_count;
+        if (end > reader.wanted) {
+            // The bytes were checked by their CRC; that they are a batch is checked here, once more and always.
+            const auto batch = frame::BatchView::verify(payload, header.record_count);
+            if (!batch) {
+                ++stats_.damaged_count;
+                tell(reader, error_of(Errc::kDamaged, end));
+            } else {
+                if (header.sequence > reader.wanted) {
+                    ++stats_.damaged_count;
+                    tell(reader, error_of(Errc::kDamaged, header.sequence));
+                    reader.wanted = header.sequence;
+                }
+                Delivery delivery;
+                delivery.shard = reader.shard.id;
+                delivery.first_sequence = SequenceNumber{header.sequence};
+                delivery.skip = static_cast<uint32_t>(reader.wanted - header.sequence);
+                delivery.arrival_ns = header.detail;
+                delivery.tail = SequenceNumber{header.number};
+                delivery.batch = *batch;
+                stats_.record_count += header.record_count - delivery.skip;
+                stats_.blob_bytes += batch->blob_bytes();
+                ++stats_.run_count;
+                if (delivery_) delivery_(delivery);
+            }
+            reader.wanted = end;
+        }
+        if (options_.mode != ConsumerOptions::Mode::kSubscribe) return;
+        reader.uncredited_bytes += charged;
+        if (reader.uncredited_bytes < options_.credit_bytes / 2) return;
+        Connection* connection = client_.connection(core);
+        if (connection == nullptr) return;
+        FrameHeader credit;
+        credit.kind = FrameKind::kCredit;
+        credit.correlation = reader.correlation;
+        credit.shard = reader.shard.id.value;
+        credit.number = std::exchange(reader.uncredited_bytes, 0);
+        connection->push(credit);
+    }
+
+    void ended(Reader& reader, const FrameHeader& header) {
+        const Errc code = frame::errc_of(header);
+        if (code == Errc::kOk) {
+            reader.tail = std::max(reader.tail, header.number);
+            reader.tail_known = true;
+            reader.state = Reader::State::kStart;
+            // A pull that reached the tail pauses; one that was cut by its bounds goes on at once.
+            reader.retry_at_ns = reader.wanted >= reader.tail ? client_.now_ns() + options_.pull_interval_ns : 0;
+            return;
+        }
+        if (code == Errc::kSequenceTrimmed || code == Errc::kDamaged) {
+            ++(code == Errc::kDamaged ? stats_.damaged_count : stats_.trimmed_count);
+            reader.wanted = std::max(reader.wanted, header.detail);
+            reader.state = Reader::State::kStart;
+            tell(reader, error_of(code, header.detail));
+            return;
+        }
+        if (errc_is_retryable(code)) {
+            follow(reader, code, header.detail);
+            pause(reader, Reader::State::kStart);
+            return;
+        }
+        reader.state = Reader::State::kEnded;
+        tell(reader, error_of(code, header.detail));
+    }
+
+    void follow(Reader& reader, Errc code, uint64_t detail) {
+        if (code != Errc::kNotOwner) return;
+        reader.shard.core = client_.core_of_port(static_cast<uint16_t>(detail));
+        client_.refresh(stream_);
+    }
+
+    void tell(const Reader& reader, Error error) {
+        if (event_) event_(reader.shard.id, error);
+    }
+
+    ClientImpl& client_;
+    ConsumerOptions options_;
+    std::string stream_;
+    uint64_t id_;
+    std::vector<Reader> readers_;
+    size_t last_ = 0;
+    std::function<void(const Delivery&)> delivery_;
+    std::function<void(ShardId, Error)> event_;
+    ConsumerStats stats_;
+};
+
+}  // namespace
+
+std::unique_ptr<Consumer> make_consumer_impl(ClientImpl& client, const StreamDescription& stream,
+                                             const ConsumerOptions& options) {
+    return std::make_unique<ConsumerImpl>(client, stream, options);
+}
+
+}  // namespace eagre::client

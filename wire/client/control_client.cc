@@ -1,0 +1,129 @@
+#include "wire/client/control_client.h"
+
+#include <flatbuffers/flatbuffers.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "wire/client/client_impl.h"
+#include "wire/client/connection.h"
+#include "wire/schema/admin_generated.h"
+
+namespace eagre::client {
+namespace {
+
+using frame::FrameHeader;
+using frame::FrameKind;
+
+class ControlClientImpl final : public ControlClient, public ConnectionEvents {
+  public:
+    ControlClientImpl(const std::string& socket_path, uint64_t timeout_ns)
+        : timeout_ns_(timeout_ns), transport_(make_tcp_transport()) {
+        options_.address = "unix:" + socket_path;
+        options_.name = "eagre-cli";
+    }
+    Status open() {
+        pipe_ = std::make_unique<Connection>(*transport_, *this, options_, 0, uint16_t{0});
+        if (wait_until([&] { return pipe_->ready(); })) return {};
+        return pipe_->last_error().code != Errc::kOk ? pipe_->last_error() : error_of(Errc::kTimeout);
+    }
+
+    Result<StreamDescription> create_stream(const CreateStream& request) override {
+        return first_of(ask(wire::AdminOp::CreateStream, request));
+    }
+    Status delete_stream(std::string_view name) override { return done(ask(wire::AdminOp::DeleteStream, named(name))); }
+    Status set_retention(std::string_view name, uint64_t retention_ms) override {
+        CreateStream request = named(name);
+        request.retention_ms = retention_ms;
+        return done(ask(wire::AdminOp::SetRetention, request));
+    }
+    Result<std::vector<StreamDescription>> list_streams() override { return ask(wire::AdminOp::ListStreams, named("")); }
+    Result<StreamDescription> describe_stream(std::string_view name) override {
+        return first_of(ask(wire::AdminOp::DescribeStream, named(name)));
+    }
+    Status accept_clock() override { return done(ask(wire::AdminOp::AcceptClock, named(""))); }
+
+    // -- ConnectionEvents
+    void on_ready(uint32_t, const std::vector<uint16_t>&, uint64_t) override {}
+    void on_lost(uint32_t, Error) override { lost_ = true; }
+    void on_frame(uint32_t, const FrameHeader& header, std::span<const std::byte> payload) override {
+        if (header.kind != FrameKind::kCommandReply || header.correlation != correlation_) return;
+        answered_ = true;
+        answer_.resize(payload.size() / 8);
+        if (!payload.empty()) std::memcpy(answer_.data(), payload.data(), payload.size());
+    }
+
+  private:
+    static CreateStream named(std::string_view name) {
+        CreateStream request;
+        request.name = std::string(name);
+        return request;
+    }
+    template <class Done>
+    bool wait_until(Done is_done) {
+        const uint64_t deadline = transport_->monotonic_ns() + timeout_ns_;
+        for (;;) {
+            const uint64_t now = transport_->monotonic_ns();
+            const bool moved = pipe_->poll(now);
+            if (is_done()) return true;
+            if (now >= deadline) return false;
+            if (!moved) transport_->wait(std::min<uint64_t>(deadline - now, 5'000'000ULL));
+        }
+    }
+
+    Result<std::vector<StreamDescription>> ask(wire::AdminOp op, const CreateStream& request) {
+        if (!wait_until([&] { return pipe_->ready(); })) return pipe_->last_error();
+        flatbuffers::FlatBufferBuilder builder;
+        const auto name = builder.CreateString(request.name);
+        builder.Finish(wire::CreateAdminRequest(builder, op, name, request.shard_count, request.retention_ms, request.record_bytes_max));
+        std::vector<std::byte> payload(std::max<size_t>(16, (builder.GetSize() + 7) / 8 * 8));
+        std::memcpy(payload.data(), builder.GetBufferPointer(), builder.GetSize());
+        FrameHeader header;
+        header.kind = FrameKind::kCommand;
+        header.correlation = ++correlation_;
+        answered_ = lost_ = false;
+        pipe_->push(header, payload);
+        if (!wait_until([&] { return answered_ || lost_; })) return Errc::kTimeout;
+        if (!answered_) return pipe_->last_error();
+        const auto bytes = std::as_bytes(std::span(answer_));
+        const auto* raw = reinterpret_cast<const uint8_t*>(bytes.data());
+        flatbuffers::Verifier verifier(raw, bytes.size(), 8, kBoxShardCountMax + kBoxStreamCountMax + 8);
+        if (bytes.size() < 16 || !verifier.VerifyBuffer<wire::AdminReply>(nullptr)) return Errc::kBadSchema;
+        const auto* reply = flatbuffers::GetRoot<wire::AdminReply>(raw);
+        if (reply->code() != 0) return error_of(static_cast<Errc>(reply->code()), reply->detail());
+        std::vector<StreamDescription> streams;
+        if (reply->streams() != nullptr) {
+            for (const wire::StreamInfo* info : *reply->streams()) streams.push_back(describe_stream_info(*info));
+        }
+        return streams;
+    }
+
+    static Result<StreamDescription> first_of(Result<std::vector<StreamDescription>> streams) {
+        if (!streams) return streams.error();
+        if (streams->empty()) return Errc::kUnknownStream;
+        return std::move(streams->front());
+    }
+    static Status done(const Result<std::vector<StreamDescription>>& streams) {
+        if (!streams) return streams.error();
+        return {};
+    }
+
+    uint64_t timeout_ns_;
+    std::unique_ptr<Transport> transport_;
+    ClientOptions options_;
+    std::unique_ptr<Connection> pipe_;
+    uint64_t correlation_ = 0;
+    bool answered_ = false;
+    bool lost_ = false;
+    std::vector<uint64_t> answer_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<ControlClient>> ControlClient::connect(const std::string& socket_path, uint64_t timeout_ns) {
+    auto client = std::make_unique<ControlClientImpl>(socket_path, timeout_ns);
+    if (const Status opened = client->open(); !opened) return opened.error();
+    return std::unique_ptr<ControlClient>(std::move(client));
+}
+
+}  // namespace eagre::client
