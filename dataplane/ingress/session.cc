@@ -166,6 +166,7 @@ void Sessions::handle_frames(Session& session, std::span<std::byte> bytes, uint6
                                                                     : Handled::kBlocked;
         if (find(id) == nullptr) return;
         if (handled == Handled::kClose) {
+            (void)session.outlet.flush(connections_);  // The handler's last words go out first.
             close(session);
             return;
         }

@@ -22,6 +22,10 @@ class Recorder : public FrameHandler {
         EXPECT_EQ(reinterpret_cast<uintptr_t>(payload.data()) % 8, 0U);
         if (header.kind == FrameKind::kHello) session.greeted = true;
         if (block) return Handled::kBlocked;
+        if (refuse) {
+            session.outlet.push(frame::reply_to(header, FrameKind::kAppendReply, error_of(Errc::kBadCrc)));
+            return Handled::kClose;
+        }
         seen.emplace_back(session.connection.value, header.correlation);
         bytes += payload.size();
         if (header.kind == FrameKind::kAppend) {
@@ -34,6 +38,7 @@ class Recorder : public FrameHandler {
     std::vector<uint64_t> closed;
     size_t bytes = 0;
     bool block = false;
+    bool refuse = false;
 };
 
 std::vector<std::byte> frame_bytes(FrameKind kind, uint64_t correlation, size_t payload_bytes = 0) {
@@ -175,6 +180,15 @@ TEST_F(SessionTest, EachLieGetsItsTypedErrorAndOthersLiveOn) {
     receive(good);
     EXPECT_EQ(handler.seen.size(), 1U);
     EXPECT_EQ(sessions->count(), 1U);
+}
+
+TEST_F(SessionTest, RefusalGoesOutBeforeTheConnectionIsClosed) {
+    const auto connection = connect(1);
+    handler.refuse = true;
+    connections.feed(connection, frame_bytes(FrameKind::kAppend, 9, 64));
+    receive(connection);
+    EXPECT_EQ(last_error(connection), Errc::kBadCrc);
+    EXPECT_EQ(handler.closed, (std::vector<uint64_t>{1}));
 }
 
 TEST_F(SessionTest, StalledFrameIsClosedAndIdleConnectionIsNot) {
