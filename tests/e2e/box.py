@@ -74,6 +74,7 @@ class Process:
     def wait_exit(self, timeout_s=WAIT_S):
         status = self.child.wait(timeout_s)
         self.reader.join(timeout_s)
+        self.child.stderr.close()
         return status
 
     def text(self):
@@ -102,14 +103,14 @@ class Box:
     def __init__(self, data=None, cores="0"):
         self.own = data is None
         self.data = data or tempfile.mkdtemp(prefix="eagre-e2e-")
-        self.cores, self.eagred, self.control, self.ports = cores, None, None, []
+        self.cores, self.eagred, self.control, self.ports, self.processes = cores, None, None, [], []
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        for process in (self.control, self.eagred):
-            if process and process.running():
+        for process in self.processes:
+            if process.running():
                 process.kill()
         if self.own:
             shutil.rmtree(self.data, ignore_errors=True)
@@ -120,6 +121,7 @@ class Box:
     def spawn_eagred(self, *args):
         """Starts it without waiting: for starts that fail."""
         self.eagred = Process([EAGRED, "--data", self.data, "--cores", self.cores, *EAGRED_ARGS, *args], "eagred")
+        self.processes.append(self.eagred)
         return self.eagred
 
     def start_eagred(self, *args):
@@ -130,6 +132,7 @@ class Box:
 
     def spawn_control(self, *args):
         self.control = Process([CONTROL, "--data", self.data, *args], "eagre-control")
+        self.processes.append(self.control)
         return self.control
 
     def start_control(self, *args):

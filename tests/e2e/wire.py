@@ -240,10 +240,10 @@ class Connection:
             while True:
                 reply = self.receive()
                 name = ERRC.get(reply.flags, str(reply.flags))
-                if reply.kind != ERROR:
-                    return name, False
         except Disconnected:
             return name, True
+        except TimeoutError:
+            return name, False
 
 
 # ------------------------------------------------------------------------------------------------------------- clients
