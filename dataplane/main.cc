@@ -18,6 +18,7 @@
 #include "dataplane/io/uring/threads.h"
 #include "dataplane/io/uring/uring_io.h"
 #include "dataplane/options.h"
+#include "dataplane/recovered.h"
 
 namespace eagre {
 namespace {
@@ -47,45 +48,6 @@ struct Startup {
         return false;
     }
 };
-
-struct Merged {
-    std::vector<shard::StreamEntry> streams;
-    uint64_t stream_id_max = 0;
-    uint64_t shard_id_max = 0;
-    uint64_t epoch = 0;
-    uint64_t last_arrival_ns = 0;
-};
-
-// Every core works out the same view of all streams from what all journals recovered.
-Merged merge(const Startup& startup) {
-    Merged merged;
-    for (const Core* core : startup.cores) {
-        for (const shard::StreamEntry& found : core->recovered_streams()) {
-            shard::StreamEntry* known = nullptr;
-            for (auto& each : merged.streams) {
-                if (each.id == found.id) known = &each;
-            }
-            if (known == nullptr) {
-                merged.streams.push_back(found);
-                continue;
-            }
-            if (found.map_version > known->map_version) {
-                auto shards = known->shards;
-                *known = found;
-                known->shards.insert(known->shards.end(), shards.begin(), shards.end());
-            } else {
-                known->shards.insert(known->shards.end(), found.shards.begin(), found.shards.end());
-            }
-        }
-        for (const journal::RecoveryReport& report : core->reports()) {
-            merged.stream_id_max = std::max(merged.stream_id_max, report.stream_id_max);
-            merged.shard_id_max = std::max(merged.shard_id_max, report.shard_id_max);
-            merged.last_arrival_ns = std::max(merged.last_arrival_ns, report.last_arrival_ns);
-        }
-        merged.epoch = std::max(merged.epoch, core->recovered_epoch());
-    }
-    return merged;
-}
 
 void report_recovery(uint32_t index, const Core& core) {
     for (const journal::RecoveryReport& report : core.reports()) {
@@ -118,10 +80,10 @@ void core_main(Box& box, uint32_t index, Startup& startup, std::optional<Error>&
     if (index == 0) {
         for (const Core* each : startup.cores) box.incarnation = std::max(box.incarnation, each->incarnation());
     }
-    const Merged merged = merge(startup);
+    const Recovered recovered = merge_recovered(startup.cores);
     report_recovery(index, *core);
     startup.barrier.arrive_and_wait();  // All have read what all recovered.
-    core->start(merged.streams, merged.stream_id_max, merged.shard_id_max, merged.epoch, merged.last_arrival_ns);
+    core->start(recovered.streams, recovered.stream_id_max, recovered.shard_id_max, recovered.epoch, recovered.last_arrival_ns);
     if (const Status listening = core->listen(); !listening) give_up(listening.error());
     if (index == 0 && !startup.errors[0]) {
         if (const Status control = core->listen_control(box.options.data + "/eagred.sock"); !control) give_up(control.error());
