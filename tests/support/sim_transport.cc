@@ -28,11 +28,18 @@ void SimTransport::close(client::PipeId pipe) {
     ready_.erase(pipe.value);
 }
 
+std::optional<client::PipeId> SimTransport::accept() {
+    if (waiting_.empty()) return std::nullopt;
+    const client::PipeId pipe{waiting_.front()};
+    waiting_.pop_front();
+    return pipe;
+}
+
 void SimTransport::wait(uint64_t timeout_ns) {
     if (world_.in_turn()) return;
     const uint64_t deadline = world_.now_ns() + timeout_ns;
     do {
-        if (timeout_ns != 0 && (!ready_.empty() || progress_)) break;
+        if (timeout_ns != 0 && (!ready_.empty() || !waiting_.empty() || progress_)) break;
         world_.turn();
     } while (world_.now_ns() < deadline);
     progress_ = false;

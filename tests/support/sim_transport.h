@@ -3,7 +3,8 @@
 // that a client's waiting calls (connect, describe, drain) work in the one thread in which everything lives.
 
 #include <cstdint>
-#include <map>
+#include <deque>
+#include <optional>
 #include <set>
 #include <string_view>
 
@@ -31,7 +32,11 @@ class SimTransport final : public client::Transport, public io::sim::SimPipeOwne
     uint64_t wall_ns() override { return world_.wall_start_ns() + world_.now_ns(); }
     uint64_t random() override { return prng_.next(); }
 
-    void pipe_accepted(uint32_t, uint64_t) override {}  // A client does not listen.
+    /// Others may connect to "unix:PATH" from now on; accept() gives their pipes.
+    void listen_unix(std::string_view path) { world_.network().listen_unix(*this, 1, path); }
+    std::optional<client::PipeId> accept();
+
+    void pipe_accepted(uint32_t /*listener*/, uint64_t end) override { waiting_.push_back(end); }
     void pipe_readable(uint64_t end) override { ready_.insert(end); }
     void pipe_writable(uint64_t) override { progress_ = true; }
 
@@ -39,6 +44,7 @@ class SimTransport final : public client::Transport, public io::sim::SimPipeOwne
     io::sim::SimWorld& world_;
     Prng prng_;
     std::set<uint64_t> ready_;  // Pipes with something that receive() has not yet come to the end of.
+    std::deque<uint64_t> waiting_;  // Accepted by the network, not yet by us.
     bool progress_ = false;
 };
 
