@@ -1,0 +1,117 @@
+// The hot path: nothing here allocates or blocks, but for a change of segment.
+#include <algorithm>
+
+#include "dataplane/journal/journal_core.h"
+#include "wire/base/assert.h"
+
+namespace eagre::journal {
+
+// Room is kept for the footer that the segment would need if one more run of a new shard and a new producer came.
+bool JournalCore::fits_segment(uint64_t run_bytes) const {
+    const FooterCounts counts{uint64_t{shards_.count()} + 1, uint64_t{extents_.count()} + 1,
+                              uint64_t{producers_.count()} + 1};
+    const uint64_t end = align_up(writer_.end_offset() + run_bytes, kPageBytes) + kPageBytes;
+    return end + counts.bytes() + kPageBytes <= context_.options.segment_bytes && !extents_.full();
+}
+
+Result<std::span<std::byte>> JournalCore::begin_run(uint32_t stored_bytes) {
+    EAGRE_ASSERT_EQ(stored_bytes % 8, 0U);
+    EAGRE_ASSERT_GT(stored_bytes, 0U);
+    if (context_.failed() || closed_) return Errc::kJournalFailed;
+    if (stored_bytes > run_bytes_max_) return error_of(Errc::kRecordTooLarge, run_bytes_max_);
+    if (runs_.next_serial() - writer_.durable_serial() >= runs_.capacity()) return Errc::kBusy;
+    if (!fits_segment(sizeof(RunHeader) + stored_bytes)) {
+        if (auto status = rotate(); !status) return status.error();
+        if (!fits_segment(sizeof(RunHeader) + stored_bytes)) return error_of(Errc::kRecordTooLarge, run_bytes_max_);
+    }
+    const auto bytes = writer_.reserve(stored_bytes);
+    if (bytes.empty()) return Errc::kBusy;
+    return bytes;
+}
+
+void JournalCore::abandon_run() {
+    EAGRE_ASSERT(writer_.run_open());
+    writer_.abandon();
+}
+
+CommitNumber JournalCore::finish_run(const RunHeader& header) {
+    ShardState* state = shards_.find(header.shard);
+    EAGRE_ASSERT(state != nullptr);  // A shard is opened by a fact.
+    EAGRE_ASSERT_GE(header.first_sequence, state->appended_next);
+    EAGRE_ASSERT_GE(header.arrival_ns, state->last_arrival_ns);
+    EAGRE_ASSERT_GT(header.record_count, 0U);
+    EAGRE_ASSERT_EQ(header.flags & kRunFlagSystem, 0);
+    RunHeader sealed = header;
+    seal(sealed);
+    EAGRE_VERIFY_SLOW(crc32c({window_.at(writer_.run_position()) + sizeof(RunHeader), header.stored_bytes}) ==
+                      header.payload_crc);
+    add_run(sealed, *state);
+    state->appended_next = header.first_sequence + header.record_count;
+    state->last_arrival_ns = header.arrival_ns;
+    context_.stats.payload_bytes += header.stored_bytes;
+    return CommitNumber{writer_.open_number()};
+}
+
+void JournalCore::add_run(const RunHeader& header, ShardState& state) {
+    extents_.add({state.slot, static_cast<uint32_t>(sizeof(RunHeader) + header.stored_bytes), writer_.run_offset(),
+                  header.first_sequence, header.arrival_ns, header.record_count});
+    if (state.segment_first_sequence == 0) state.segment_first_sequence = header.first_sequence;
+    state.last_serial = runs_.add(
+        {writer_.run_position(), header.first_sequence, header.record_count, state.slot}, state.last_serial);
+    writer_.take(header);
+    ++context_.stats.run_count;
+}
+
+SegmentSealer::End JournalCore::segment_end(uint32_t flags) const {
+    const ChainEnd end = writer_.chain_end();
+    return {writer_.sealed_end_offset(), end.commit_number, end.commit_crc, flags};
+}
+
+void JournalCore::reset_live_index() {
+    for (uint32_t i = 0; i < extents_.count(); ++i) {
+        shards_.at_slot(extents_.at(i).shard_slot).segment_first_sequence = 0;
+    }
+    extents_.reset();
+}
+
+// Leaves the full segment for the next one. Its footer is a snapshot of this moment; header and footer are written while
+// the first commits of the new segment gather.
+Status JournalCore::rotate() {
+    if (sealer_.busy() || !writer_.can_seal()) return Errc::kBusy;
+    Segment& full = writer_.segment();
+    if (!writer_.open_has_runs() && writer_.sealed_end_offset() == kSegmentDataOffset) return Errc::kRecordTooLarge;
+    if (!full.header_written) return Errc::kBusy;
+    Segment* next = pool_.take_ready();
+    if (next == nullptr) return pool_.disk_full() ? Errc::kDiskFull : Errc::kBusy;
+    if (writer_.open_has_runs()) writer_.seal_open();
+    const SegmentSealer::End end = segment_end(0);
+    sealer_.begin(full, end, footer_source());
+    reset_live_index();
+
+    SegmentHeader& header = next->header;
+    header = full.header;
+    header.kind = SegmentKind::kNormal;
+    header.segment_number = full.number() + 1;
+    header.nonce = next_nonce(full.header.nonce, header.incarnation, header.segment_number);
+    header.predecessor = {full.number(), full.header.incarnation, end.end_bytes, end.commit_number, end.commit_crc, 0};
+    seal(header);
+    next->state = Segment::State::kLive;
+    next->retention_due_ns = 0;
+    next->dying = false;
+    pool_.write_header(*next);
+    writer_.move_to(*next, writer_.chain_end(), kSegmentDataOffset);
+    chain_.append(*next);
+    return {};
+}
+
+void JournalCore::poll(uint64_t now_ns) {
+    context_.now_ns = now_ns;
+    context_.device.reap(now_ns);
+    writer_.advance();
+    sealer_.poll(writer_.durable_number());
+    retention_.poll(*this, writer_.durable_number());
+    if (!closed_) pool_.poll(now_ns);
+    context_.stats.segments_live = chain_.segments().size();
+}
+
+}  // namespace eagre::journal

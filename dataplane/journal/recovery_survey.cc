@@ -1,0 +1,187 @@
+// What lies in the directory, and which of it belongs to the journal.
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+
+#include "dataplane/journal/recovery.h"
+#include "wire/base/assert.h"
+
+namespace eagre::journal {
+namespace {
+
+bool all_zero(const std::byte* bytes, size_t count) {
+    return std::all_of(bytes, bytes + count, [](std::byte b) { return b == std::byte{0}; });
+}
+
+}  // namespace
+
+void Recovery::on_done(DeviceOp& /*op*/, uint64_t /*now_ns*/) {}
+
+void Recovery::transfer(std::vector<Request>& requests, io::StorageOp::Kind kind) {
+    size_t next = 0;
+    size_t running[kOpCount];
+    for (bool more = true; more;) {
+        more = false;
+        for (size_t i = 0; i < kOpCount; ++i) {
+            DeviceOp& op = ops_[i];
+            if (op.under_way() || next == requests.size()) continue;
+            Request& request = requests[next];
+            running[i] = next++;
+            op.kind = kind;
+            op.file = request.file;
+            op.offset_bytes = request.offset_bytes;
+            op.buffer = request.buffer;
+            op.length_bytes = request.length_bytes;
+            op.tag = 1;
+            core_.context_.device.submit(op, this);
+        }
+        core_.context_.device.wait();
+        for (size_t i = 0; i < kOpCount; ++i) {
+            if (ops_[i].tag == 1 && !ops_[i].under_way()) {
+                requests[running[i]].ok = ops_[i].moved_all();
+                ops_[i].tag = 0;
+            }
+            more = more || ops_[i].under_way();
+        }
+        more = more || next < requests.size();
+    }
+}
+
+Status Recovery::sync(io::FileId file) {
+    std::vector<Request> one{{file, 0, nullptr, 0}};
+    transfer(one, io::StorageOp::Kind::kSync);
+    if (!one[0].ok) return Errc::kIo;
+    return {};
+}
+
+Status Recovery::run() {
+    const uint64_t started_ns = core_.context_.device.now_ns();
+    if (auto status = survey(); !status) return status;
+    if (auto status = replay(); !status) return status;
+    if (auto status = reopen(); !status) return status;
+    core_.report_.duration_ns = core_.context_.device.now_ns() - started_ns;
+    return {};
+}
+
+Status Recovery::survey() {
+    const JournalOptions& options = core_.context_.options;
+    io::Files& files = core_.context_.device.files();
+    if (auto made = files.make_directory(options.directory); !made) return made;
+    if (auto synced = files.sync_directory(""); !synced) return synced;
+    const auto names = files.list(options.directory);
+    if (!names) return names.error();
+    for (const std::string& name : *names) {
+        if (auto status = survey_file(name); !status) return status;
+    }
+    core_.pool_.reserve_names(next_file_);
+    order_links();
+    return {};
+}
+
+Status Recovery::survey_file(const std::string& name) {
+    unsigned index = 0;
+    char rest[8] = {};
+    if (std::sscanf(name.c_str(), "segment-%u.%7s", &index, rest) != 2 || std::strcmp(rest, "eagre") != 0) return {};
+    next_file_ = std::max(next_file_, index + 1);
+    io::Files& files = core_.context_.device.files();
+    auto segment = std::make_unique<Segment>();
+    segment->path = core_.context_.options.directory + "/" + name;
+    const auto file = files.open(segment->path);
+    if (!file) return file.error();
+    segment->file = *file;
+    const auto size = files.size(*file);
+    if (!size) return size.error();
+    auto pages = io::AlignedBuffer::create(3 * kPageBytes);
+    if (!pages) return pages.error();
+    std::memset(pages->data(), 0, 3 * kPageBytes);
+    if (*size >= 2 * kPageBytes && *size % kPageBytes == 0) {
+        std::vector<Request> reads{{*file, 0, pages->data(), 2 * kPageBytes},
+                                   {*file, *size - kPageBytes, pages->data() + 2 * kPageBytes, kPageBytes}};
+        transfer(reads, io::StorageOp::Kind::kRead);
+        // What cannot be read is damage, not an empty file.
+        if (!reads[0].ok) std::memset(pages->data(), 0xFF, kPageBytes);
+        if (!reads[1].ok) std::memset(pages->data() + 2 * kPageBytes, 0xFF, kPageBytes);
+    }
+    segment->header.segment_bytes = *size;
+    return classify(std::move(segment), pages->data(), pages->data() + 2 * kPageBytes);
+}
+
+Status Recovery::classify(std::unique_ptr<Segment> segment, const std::byte* head, const std::byte* tail) {
+    JournalOptions& options = core_.context_.options;
+    const uint64_t size = segment->header.segment_bytes;
+    const auto header = load<SegmentHeader>(head);
+    if (!verify(header)) {
+        if (all_zero(head, 2 * kPageBytes) && all_zero(tail, kPageBytes)) {
+            strays_.push_back(segment.get());  // Its making was interrupted.
+        } else {
+            ++core_.context_.stats.damaged_run_count;
+            ++core_.report_.damaged_run_count;
+            core_.context_.device.files().close(segment->file);
+            return {};  // Damage is left where it is.
+        }
+        found_.push_back(std::move(segment));
+        return {};
+    }
+    if (header.format_version > kFormatVersion) return error_of(Errc::kNewerFormat, header.format_version);
+    if (header.box_id_high != options.box_id_high || header.box_id_low != options.box_id_low ||
+        header.journal_id != options.id.value) {
+        return Errc::kForeignBox;
+    }
+    if (header.segment_bytes != size || size != options.segment_bytes) return error_of(Errc::kCorruptDirectory, size);
+    segment->header = header;
+    segment->header_written = true;
+    if (header.kind == SegmentKind::kReady) {
+        segment->state = Segment::State::kReady;
+        ready_.push_back(segment.get());
+    } else {
+        Link link{segment.get(), false, 0};
+        segment->trailer = load<Trailer>(tail);
+        link.trailer_good = verify(segment->trailer) && segment->trailer.segment_number == header.segment_number &&
+                            segment->trailer.incarnation == header.incarnation &&
+                            segment->trailer.end_bytes <= segment->trailer.footer_offset &&
+                            segment->trailer.footer_offset +
+                                    FooterPlan{segment->trailer}.page_count_all() * kPageBytes + kPageBytes ==
+                                size;
+        if (link.trailer_good) link.exact_end = segment->trailer.end_bytes;
+        segment->state = link.trailer_good ? Segment::State::kSealed : Segment::State::kUnindexed;
+        segment->durable_end = link.exact_end;
+        incarnation_max_ = std::max(incarnation_max_, header.incarnation);
+        links_.push_back(link);
+    }
+    found_.push_back(std::move(segment));
+    return {};
+}
+
+// Numbers rise with incarnations. A segment whose number a later incarnation has used, or gone below, was cut off.
+void Recovery::order_links() {
+    std::sort(links_.begin(), links_.end(), [](const Link& a, const Link& b) {
+        const SegmentHeader& x = a.segment->header;
+        const SegmentHeader& y = b.segment->header;
+        return std::pair(x.incarnation, x.segment_number) < std::pair(y.incarnation, y.segment_number);
+    });
+    uint64_t above = UINT64_MAX;
+    std::vector<Link> kept;
+    for (size_t i = links_.size(); i-- > 0;) {
+        if (links_[i].segment->number() < above) {
+            above = links_[i].segment->number();
+            kept.push_back(links_[i]);
+        } else {
+            strays_.push_back(links_[i].segment);
+        }
+    }
+    std::reverse(kept.begin(), kept.end());
+    links_ = std::move(kept);
+    for (size_t i = 0; i + 1 < links_.size(); ++i) {
+        Link& link = links_[i];
+        const SegmentHeader& next = links_[i + 1].segment->header;
+        // A cut that recovery recorded is exact. One recorded by the same process is only as good as its last sync.
+        if (link.exact_end == 0 && next.incarnation > link.segment->header.incarnation &&
+            next.predecessor.segment_number == link.segment->number()) {
+            link.exact_end = next.predecessor.cut_bytes;
+        }
+    }
+    clean_ = strays_.empty() && !links_.empty() && links_.back().trailer_good &&
+             (links_.back().segment->trailer.flags & kTrailerClosed) != 0;
+}
+
+}  // namespace eagre::journal

@@ -1,0 +1,233 @@
+#include "dataplane/journal/segment_pool.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+
+#include "wire/base/assert.h"
+#include "wire/base/limits.h"
+
+namespace eagre::journal {
+namespace {
+
+constexpr uint64_t kZeroWriteBytes = kMiB;
+constexpr uint64_t kDiskFullRetryNs = 100'000'000;
+constexpr uint64_t kNsPerS = 1'000'000'000;
+
+}  // namespace
+
+SegmentPool::SegmentPool(Context& context) : context_(context) {}
+
+Status SegmentPool::start() {
+    for (auto [buffer, bytes] : {std::pair{&zeros_, kZeroWriteBytes}, std::pair{&header_page_, kPageBytes},
+                                 std::pair{&mark_page_, kPageBytes}}) {
+        auto made = io::AlignedBuffer::create(bytes);
+        if (!made) return made.error();
+        *buffer = std::move(*made);
+    }
+    return {};
+}
+
+Segment& SegmentPool::adopt(std::unique_ptr<Segment> segment) {
+    segments_.push_back(std::move(segment));
+    Segment& adopted = *segments_.back();
+    // Lists never outgrow the number of files, so that moving between them does not allocate.
+    ready_.reserve(segments_.capacity());
+    recycled_.reserve(segments_.capacity());
+    if (adopted.state == Segment::State::kReady) ready_.push_back(&adopted);
+    return adopted;
+}
+
+void SegmentPool::remove(Segment& segment) {
+    context_.device.files().close(segment.file);
+    (void)context_.device.files().remove(segment.path);
+    std::erase(ready_, &segment);
+    std::erase(recycled_, &segment);
+    std::erase_if(segments_, [&](const auto& owned) { return owned.get() == &segment; });
+}
+
+Segment* SegmentPool::take_ready() {
+    if (ready_.empty()) {
+        wanted_ = true;
+        return nullptr;
+    }
+    wanted_ = false;
+    Segment* segment = ready_.front();
+    ready_.erase(ready_.begin());
+    return segment;
+}
+
+void SegmentPool::recycle(Segment& segment) {
+    EAGRE_ASSERT_EQ(segment.pins, 0U);
+    ++context_.stats.segments_recycled;
+    if (segment.retire_file) {
+        remove(segment);
+        return;
+    }
+    segment.state = Segment::State::kPreparing;
+    segment.dying = false;
+    recycled_.push_back(&segment);
+}
+
+void SegmentPool::write_header(Segment& segment) {
+    EAGRE_ASSERT(!header_op_.under_way());
+    segment.header_written = false;
+    header_segment_ = &segment;
+    std::memset(header_page_.data(), 0, kPageBytes);
+    std::memcpy(header_page_.data(), &segment.header, sizeof(SegmentHeader));
+    header_op_.kind = io::StorageOp::Kind::kWrite;
+    header_op_.file = segment.file;
+    header_op_.offset_bytes = 0;
+    header_op_.buffer = header_page_.data();
+    header_op_.length_bytes = kPageBytes;
+    context_.device.submit(header_op_, this);
+    context_.stats.device_written_bytes += kPageBytes;
+}
+
+void SegmentPool::poll(uint64_t now_ns) {
+    if (context_.failed()) return;
+    if (job_ == nullptr) begin_job(now_ns);
+    if (job_ != nullptr && stage_ == Stage::kZero) zero_more(now_ns);
+    context_.stats.segments_ready = ready_.size();
+}
+
+void SegmentPool::begin_job(uint64_t now_ns) {
+    if (!recycled_.empty()) {
+        job_ = recycled_.back();
+        recycled_.pop_back();
+        mark_ready();
+        return;
+    }
+    if (ready_.size() >= std::max(context_.options.ready_segment_count, 1U)) return;
+    if (now_ns < retry_ns_ || !create_file(now_ns)) return;
+    zeroed_bytes_ = 0;
+    zero_credit_bytes_ = 0;
+    credit_ns_ = now_ns;
+    out_of_space_ = false;
+    stage_ = Stage::kZero;
+}
+
+bool SegmentPool::create_file(uint64_t now_ns) {
+    io::Files& files = context_.device.files();
+    const auto full = [&] {
+        context_.stats.disk_full = true;
+        retry_ns_ = now_ns + kDiskFullRetryNs;
+        return false;
+    };
+    const auto free_bytes = files.free_bytes();
+    if (!free_bytes || *free_bytes < context_.options.segment_bytes + context_.options.disk_reserve_bytes) return full();
+    char name[40];
+    (void)std::snprintf(name, sizeof(name), "/segment-%06u.eagre", next_file_);
+    auto segment = std::make_unique<Segment>();
+    segment->path = context_.options.directory + name;
+    auto file = files.create(segment->path, context_.options.segment_bytes);
+    if (!file) {
+        (void)files.remove(segment->path);
+        return full();
+    }
+    segment->file = *file;
+    ++next_file_;
+    if (!files.sync_directory(context_.options.directory)) {
+        context_.fail();
+        return false;
+    }
+    job_ = segment.get();
+    adopt(std::move(segment));
+    return true;
+}
+
+void SegmentPool::zero_more(uint64_t now_ns) {
+    const bool hurry = wanted_ && ready_.empty();
+    const uint64_t earned_ns = std::min(now_ns - credit_ns_, kNsPerS);
+    zero_credit_bytes_ += earned_ns * (context_.options.prepare_bytes_per_s / 1000) / (kNsPerS / 1000);
+    zero_credit_bytes_ = std::min(zero_credit_bytes_, kZeroOps * kZeroWriteBytes);
+    credit_ns_ = now_ns;
+    for (DeviceOp& op : zero_ops_) {
+        if (op.under_way()) continue;
+        const uint64_t left = context_.options.segment_bytes - zeroed_bytes_;
+        const uint64_t length = std::min(left, kZeroWriteBytes);
+        if (length == 0 || out_of_space_ || (!hurry && zero_credit_bytes_ < length)) continue;
+        zero_credit_bytes_ -= std::min(zero_credit_bytes_, length);
+        op.kind = io::StorageOp::Kind::kWrite;
+        op.file = job_->file;
+        op.offset_bytes = zeroed_bytes_;
+        op.buffer = zeros_.data();
+        op.length_bytes = static_cast<uint32_t>(length);
+        zeroed_bytes_ += length;
+        context_.stats.device_written_bytes += length;
+        context_.device.submit(op, this);
+    }
+}
+
+void SegmentPool::sync_job(Stage stage) {
+    stage_ = stage;
+    job_op_.kind = io::StorageOp::Kind::kSync;
+    job_op_.file = job_->file;
+    job_op_.length_bytes = 0;
+    context_.device.submit(job_op_, this);
+}
+
+void SegmentPool::mark_ready() {
+    stage_ = Stage::kMark;
+    SegmentHeader header;
+    header.box_id_high = context_.options.box_id_high;
+    header.box_id_low = context_.options.box_id_low;
+    header.journal_id = context_.options.id.value;
+    header.kind = SegmentKind::kReady;
+    header.segment_bytes = context_.options.segment_bytes;
+    header.block_bytes = context_.block_bytes;
+    seal(header);
+    std::memset(mark_page_.data(), 0, kPageBytes);
+    std::memcpy(mark_page_.data(), &header, sizeof(header));
+    job_op_.kind = io::StorageOp::Kind::kWrite;
+    job_op_.file = job_->file;
+    job_op_.offset_bytes = 0;
+    job_op_.buffer = mark_page_.data();
+    job_op_.length_bytes = kPageBytes;
+    context_.device.submit(job_op_, this);
+    context_.stats.device_written_bytes += kPageBytes;
+}
+
+void SegmentPool::drop_job(uint64_t now_ns) {
+    context_.stats.disk_full = true;
+    retry_ns_ = now_ns + kDiskFullRetryNs;
+    stage_ = Stage::kIdle;
+    remove(*job_);
+    job_ = nullptr;
+}
+
+void SegmentPool::on_done(DeviceOp& op, uint64_t now_ns) {
+    if (op.result == -ENOSPC && stage_ == Stage::kZero && &op != &header_op_) {
+        out_of_space_ = true;
+    } else if (op.result < 0 || !op.moved_all()) {
+        context_.fail();
+        return;
+    }
+    if (&op == &header_op_) {
+        header_segment_->header_written = true;
+        return;
+    }
+    const bool zeroing = std::any_of(std::begin(zero_ops_), std::end(zero_ops_), [](auto& o) { return o.under_way(); });
+    switch (stage_) {
+        case Stage::kZero:
+            if (zeroing) return;
+            if (out_of_space_) {
+                drop_job(now_ns);
+            } else if (zeroed_bytes_ == context_.options.segment_bytes) {
+                sync_job(Stage::kZeroSync);
+            }
+            return;
+        case Stage::kZeroSync: mark_ready(); return;
+        case Stage::kMark: sync_job(Stage::kMarkSync); return;
+        case Stage::kMarkSync:
+            job_->state = Segment::State::kReady;
+            ready_.push_back(job_);
+            job_ = nullptr;
+            stage_ = Stage::kIdle;
+            context_.stats.disk_full = false;
+            return;
+        case Stage::kIdle: EAGRE_ASSERT(false);
+    }
+}
+
+}  // namespace eagre::journal

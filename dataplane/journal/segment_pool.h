@@ -1,0 +1,105 @@
+#pragma once
+// The files of a journal: made ahead, filled with zeros once, used as segments, recycled. A file never changes its name;
+// its header says what it holds.
+//
+// A file that a dead process may still be writing to is removed, never used again in place: its late writes then go to
+// an inode that nobody reads.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dataplane/io/memory.h"
+#include "dataplane/journal/context.h"
+#include "dataplane/journal/segment_format.h"
+
+namespace eagre::journal {
+
+struct Segment {
+    enum class State : uint8_t {
+        kPreparing,  // Being zeroed, or its header being marked ready.
+        kReady,
+        kLive,       // Commits go here.
+        kSealing,    // Its footer is being written; the pages are still in memory.
+        kSealed,
+        kUnindexed,  // Full, but its footer cannot be read: readers walk it from end to end.
+    };
+    std::string path;
+    io::FileId file;
+    State state = State::kPreparing;
+    bool retire_file = false;       // Remove the file when it is recycled.
+    bool header_written = false;    // Live: a sync submitted from now on covers the header.
+    bool dying = false;             // Nothing in it is alive once commit `dying_commit` is durable.
+    uint32_t pins = 0;              // Reads under way.
+    uint64_t dying_commit = 0;
+    uint64_t retention_due_ns = 0;  // Retention has nothing to do here before.
+    SegmentHeader header;
+    Trailer trailer;                // Sealing and sealed.
+    uint64_t position_base = 0;     // Live: window position of offset 0.
+    uint64_t durable_end = 0;       // Offset behind the last durable commit.
+    uint64_t number() const { return header.segment_number; }
+};
+
+class SegmentPool final : public OpOwner {
+  public:
+    explicit SegmentPool(Context& context);
+    /// Errors: kIo (memory).
+    Status start();
+    static constexpr size_t kOpCount = 8;
+
+    /// Adopts a file found at start.
+    Segment& adopt(std::unique_ptr<Segment> segment);
+    /// Removes a segment's file and forgets it. Blocking; start-up, or once in the life of a recovered tail.
+    void remove(Segment& segment);
+    /// Makes new names start behind every name that was there at start.
+    void reserve_names(uint32_t next_file) { next_file_ = next_file; }
+
+    /// A segment that is ready, or null: then a producer waits, and preparing knows no rate.
+    Segment* take_ready();
+    bool disk_full() const { return context_.stats.disk_full; }
+    size_t ready_count() const { return ready_.size(); }
+    /// Nothing in it is needed: it becomes ready again.
+    void recycle(Segment& segment);
+    /// Submits the header of a segment that goes live; `header_written` is set when it has been reaped.
+    void write_header(Segment& segment);
+
+    void poll(uint64_t now_ns);
+    void on_done(DeviceOp& op, uint64_t now_ns) override;
+    const std::vector<std::unique_ptr<Segment>>& all() const { return segments_; }
+    /// True when something is being prepared.
+    bool preparing() const { return job_ != nullptr; }
+
+  private:
+    enum class Stage : uint8_t { kIdle, kZero, kZeroSync, kMark, kMarkSync };
+    void begin_job(uint64_t now_ns);
+    bool create_file(uint64_t now_ns);
+    void zero_more(uint64_t now_ns);
+    void mark_ready();
+    void sync_job(Stage stage);
+    void drop_job(uint64_t now_ns);
+
+    static constexpr size_t kZeroOps = 2;
+    Context& context_;
+    std::vector<std::unique_ptr<Segment>> segments_;
+    std::vector<Segment*> ready_;
+    std::vector<Segment*> recycled_;
+    io::AlignedBuffer zeros_;
+    io::AlignedBuffer header_page_;  // Of the live segment.
+    io::AlignedBuffer mark_page_;    // Of the segment that is being made ready.
+    DeviceOp zero_ops_[kZeroOps];
+    DeviceOp header_op_;
+    DeviceOp job_op_;
+    Segment* header_segment_ = nullptr;
+    Segment* job_ = nullptr;
+    Stage stage_ = Stage::kIdle;
+    uint64_t zeroed_bytes_ = 0;     // Submitted.
+    uint64_t zero_credit_bytes_ = 0;
+    uint64_t credit_ns_ = 0;
+    uint64_t retry_ns_ = 0;         // Disk full: not before.
+    uint32_t next_file_ = 0;
+    bool wanted_ = false;
+    bool out_of_space_ = false;     // A zero write hit ENOSPC.
+};
+
+}  // namespace eagre::journal

@@ -1,0 +1,115 @@
+// The journal as its users see it: what is appended becomes durable and is read back byte for byte, from memory and from
+// the device, across segments and restarts. On a simulated disk.
+#include "dataplane/journal/journal.h"
+
+#include "tests/unit/dataplane/journal/journal_rig.h"
+
+namespace eagre::journal {
+namespace {
+
+TEST(Journal, AppendedBecomesDurableAndIsReadBackFromMemory) {
+    JournalRig rig;
+    ASSERT_TRUE(rig.start());
+    ASSERT_TRUE(rig.open_shard(1));
+    const auto commit = rig.append({.shard = 1, .bytes = 4096});
+    ASSERT_TRUE(commit);
+    EXPECT_LT(rig.journal->durable(), *commit);
+    EXPECT_EQ(rig.read_shard(1).runs.size(), 0U) << "only what is durable is shown";
+    ASSERT_TRUE(rig.run_until([&] { return rig.journal->durable() >= *commit; }));
+    const auto back = rig.read_shard(1);
+    EXPECT_EQ(back.memory_count, 1U);
+    rig.expect_all(1, "from memory");
+    EXPECT_EQ(rig.journal->durable_tail(ShardId{1}), SequenceNumber{5});
+}
+
+TEST(Journal, OldRunsAreReadFromTheDevice) {
+    JournalRig rig;
+    ASSERT_TRUE(rig.start());
+    for (uint64_t shard = 1; shard <= 4; ++shard) ASSERT_TRUE(rig.open_shard(shard));
+    for (uint32_t i = 0; i < 400; ++i) ASSERT_TRUE(rig.append({.shard = 1 + i % 4, .bytes = 4096}));
+    ASSERT_TRUE(rig.settle());
+    for (uint64_t shard = 1; shard <= 4; ++shard) rig.expect_all(shard, "both");
+    const auto back = rig.read_shard(2);
+    EXPECT_GT(back.device_count, 0U);
+    EXPECT_GT(back.memory_count, 0U);
+    EXPECT_GT(rig.journal->stats().segments_live, 3U);
+}
+
+TEST(Journal, EverythingIsThereAfterACleanRestart) {
+    JournalRig rig;
+    ASSERT_TRUE(rig.start());
+    ASSERT_TRUE(rig.open_shard(1));
+    ASSERT_TRUE(rig.open_shard(2));
+    for (uint32_t i = 0; i < 300; ++i) ASSERT_TRUE(rig.append({.shard = 1 + i % 2, .bytes = 1024 + 8 * (i % 100)}));
+    ASSERT_TRUE(rig.journal->close());
+    ASSERT_TRUE(rig.start());
+    EXPECT_EQ(rig.journal->recovery().scanned_bytes, 0U);
+    ASSERT_EQ(rig.journal->recovered_shards().size(), 2U);
+    EXPECT_EQ(rig.journal->recovered_shards()[0].stream_name, "stream");
+    rig.expect_all(1, "after restart");
+    rig.expect_all(2, "after restart");
+    ASSERT_TRUE(rig.append({.shard = 1}));
+    ASSERT_TRUE(rig.settle());
+    rig.expect_all(1, "written on");
+}
+
+TEST(Journal, EverythingAcknowledgedIsThereAfterAKill) {
+    for (uint64_t seed = 1; seed <= 20; ++seed) {
+        JournalRig rig(small_options(), seed);
+        ASSERT_TRUE(rig.start());
+        ASSERT_TRUE(rig.open_shard(1));
+        ASSERT_TRUE(rig.open_shard(2));
+        for (uint32_t i = 0; i < 20 * seed; ++i) ASSERT_TRUE(rig.append({.shard = 1 + i % 2, .bytes = 2048}));
+        const uint64_t durable = rig.journal->durable().value;
+        rig.crash(seed % 2 == 0 ? io::sim::CrashPlan::killed() : io::sim::CrashPlan::power_lost_seeded(*rig.disk, seed));
+        ASSERT_TRUE(rig.start());
+        if (durable == 0) continue;
+        rig.expect_prefix(1, durable, "after the kill");
+        rig.expect_prefix(2, durable, "after the kill");
+    }
+}
+
+TEST(Journal, RunsLargerThanACommitAndThanAReadBuffer) {
+    JournalOptions options = small_options();
+    options.segment_bytes = 1024 * 1024;
+    options.window_bytes = 1024 * 1024;
+    JournalRig rig(options);
+    ASSERT_TRUE(rig.start());
+    ASSERT_TRUE(rig.open_shard(1));
+    for (uint32_t i = 0; i < 12; ++i) ASSERT_TRUE(rig.append({.shard = 1, .bytes = 300'000 + 8 * i, .record_count = 1}));
+    ASSERT_TRUE(rig.settle());
+    rig.expect_all(1, "large runs");
+}
+
+TEST(Journal, AbandonedRunsLeaveNothing) {
+    JournalRig rig;
+    ASSERT_TRUE(rig.start());
+    ASSERT_TRUE(rig.open_shard(1));
+    ASSERT_TRUE(rig.journal->begin_run(512));
+    rig.journal->abandon_run();
+    ASSERT_TRUE(rig.append({.shard = 1}));
+    ASSERT_TRUE(rig.journal->begin_run(512));
+    rig.journal->abandon_run();
+    ASSERT_TRUE(rig.settle());
+    rig.expect_all(1, "abandoned");
+}
+
+TEST(Journal, UnknownShardAndFutureAreTypedErrors) {
+    JournalRig rig;
+    ASSERT_TRUE(rig.start());
+    EXPECT_EQ(rig.journal->open_reader(ShardId{9}, SequenceNumber{1}).error().code, Errc::kUnknownShard);
+    ASSERT_TRUE(rig.open_shard(1));
+    EXPECT_EQ(rig.read_shard(1, 99).error, Errc::kSequenceInFuture);
+    EXPECT_EQ(rig.read_shard(1, 0).error, Errc::kSequenceTrimmed);
+}
+
+TEST(Journal, AForeignBoxAndANewerFormatAreRefused) {
+    JournalRig rig;
+    ASSERT_TRUE(rig.start());
+    ASSERT_TRUE(rig.journal->close());
+    rig.options.box_id_low = 2;
+    EXPECT_EQ(rig.start().error().code, Errc::kForeignBox);
+}
+
+}  // namespace
+}  // namespace eagre::journal
