@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "wire/base/assert.h"
+#include "wire/frame/frame.h"
 #include "wire/schema/batch_generated.h"
 
 namespace eagre::frame {
@@ -106,16 +107,61 @@ RecordView BatchView::record(uint32_t index) const {
     return record;
 }
 
+namespace {
+
+// What stands in front of the blob, laid out by hand so that keys and data are copied once, into their final place;
+// flatbuffers::FlatBufferBuilder would copy the whole blob again at the end. The table and its vtable come first, the blob
+// behind them, then the entries, then the optional columns. Any order is legal: readers follow the offsets.
+struct Prelude {
+    std::byte header_room[kHeaderBytes] = {};  // Not of the payload: finish_frame().
+    uint32_t root = 0;                         // The payload begins here. -> table_to_vtable
+    uint16_t vtable[8] = {};      // Its own bytes, the table's bytes, then the fields in the order of batch.fbs.
+    uint32_t padding_before = 0;
+    int32_t table_to_vtable = 0;  // The table begins here.
+    uint32_t entries = 0;
+    uint64_t base_time = 1;       // Not 0, so that the field is there and the buffer 8-byte aligned by it.
+    uint32_t blob = 0;
+    uint32_t explicit_hashes = 0;
+    uint32_t times = 0;
+    uint32_t source_sequences = 0;
+    uint32_t padding_behind = 0;
+    uint32_t blob_bytes = 0;      // Length of the blob's vector; its bytes follow.
+};
+static_assert(sizeof(Prelude) == kHeaderBytes + 64);
+static_assert(offsetof(Prelude, root) == kHeaderBytes);
+static_assert(offsetof(Prelude, base_time) % 8 == 0);
+static_assert(offsetof(Prelude, blob_bytes) + sizeof(uint32_t) == sizeof(Prelude));
+constexpr size_t kTable = offsetof(Prelude, table_to_vtable);
+// Padding and lengths of the vectors behind the blob: 7 for the entries, 11 for each of three columns, 7 at the end.
+constexpr size_t kVectorOverheadBytes = 47;
+static_assert(sizeof(Prelude) - kHeaderBytes + kVectorOverheadBytes <= 128, "payload_bytes() promises so");
+
+}  // namespace
+
 struct BatchBuilder::Impl {
+    // Prelude and blob; behind them, after finish(), the other vectors.
+    std::vector<uint8_t> buffer = std::vector<uint8_t>(sizeof(Prelude));
+    size_t blob_end = sizeof(Prelude);
     std::vector<wire::Entry> entries;
-    std::vector<uint8_t> blob;
     std::vector<wire::Hash128> hashes;
     std::vector<uint64_t> times;
     std::vector<uint64_t> source_sequences;
     bool any_hash = false;
     bool any_time = false;
     bool any_source_sequence = false;
-    flatbuffers::FlatBufferBuilder builder{64 * 1024};
+
+    /// Appends a vector whose elements are aligned to `alignment` (at least 4); returns where its length lies.
+    template <class Element>
+    size_t append_vector(const std::vector<Element>& elements, size_t alignment) {
+        while ((buffer.size() + 4) % alignment != 0) buffer.push_back(0);
+        const size_t place = buffer.size();
+        const auto count = static_cast<uint32_t>(elements.size());
+        const auto* length = reinterpret_cast<const uint8_t*>(&count);
+        buffer.insert(buffer.end(), length, length + sizeof(count));
+        const auto* first = reinterpret_cast<const uint8_t*>(elements.data());
+        buffer.insert(buffer.end(), first, first + elements.size() * sizeof(Element));
+        return place;
+    }
 };
 
 BatchBuilder::BatchBuilder() : impl_(new Impl) {}
@@ -131,11 +177,14 @@ Status BatchBuilder::add(const RecordView& record) {
     if (!key_length_is_legal(key, record.partition_key.size())) return Errc::kBadPartitionKey;
     if (record.data.size() > kRecordDataBytesMax) return error_of(Errc::kRecordTooLarge, kRecordDataBytesMax);
     Impl& b = *impl_;
+    if (b.buffer.size() != b.blob_end) b.buffer.resize(b.blob_end);  // Going on after finish().
     // insert, not resize and memcpy: resize would write zeros first.
-    b.blob.insert(b.blob.end(), key, key + record.partition_key.size());
+    b.buffer.insert(b.buffer.end(), key, key + record.partition_key.size());
     const auto* data = reinterpret_cast<const uint8_t*>(record.data.data());
-    b.blob.insert(b.blob.end(), data, data + record.data.size());
-    b.entries.emplace_back(static_cast<uint32_t>(b.blob.size()), static_cast<uint16_t>(record.partition_key.size()),
+    b.buffer.insert(b.buffer.end(), data, data + record.data.size());
+    b.blob_end = b.buffer.size();
+    b.entries.emplace_back(static_cast<uint32_t>(b.blob_end - sizeof(Prelude)),
+                           static_cast<uint16_t>(record.partition_key.size()),
                            record.explicit_hash ? kEntryHasHash : uint16_t{0});
     const size_t count = b.entries.size();
     // Optional columns come into being with the first record that has one; earlier records get the empty value.
@@ -162,40 +211,47 @@ uint32_t BatchBuilder::record_count() const { return static_cast<uint32_t>(impl_
 
 size_t BatchBuilder::payload_bytes() const {
     const Impl& b = *impl_;
-    return b.blob.size() + b.entries.size() * sizeof(wire::Entry) + b.hashes.size() * sizeof(wire::Hash128) +
-           (b.times.size() + b.source_sequences.size()) * 8 + 128;
+    return b.blob_end - kHeaderBytes + b.entries.size() * sizeof(wire::Entry) + b.hashes.size() * sizeof(wire::Hash128) +
+           (b.times.size() + b.source_sequences.size()) * 8 + kVectorOverheadBytes;
 }
 
-std::span<const std::byte> BatchBuilder::finish() {
+std::span<const std::byte> BatchBuilder::finish() { return finish_frame().subspan(kHeaderBytes); }
+
+std::span<std::byte> BatchBuilder::finish_frame() {
     Impl& b = *impl_;
     EAGRE_ASSERT(!b.entries.empty());
-    auto& fb = b.builder;
-    fb.Clear();
-    // Optional vectors first: they need 8-byte alignment, which makes the whole buffer a multiple of 8.
-    flatbuffers::Offset<flatbuffers::Vector<const wire::Hash128*>> hashes;
-    flatbuffers::Offset<flatbuffers::Vector<uint64_t>> times;
-    flatbuffers::Offset<flatbuffers::Vector<uint64_t>> sequences;
-    if (b.any_hash) hashes = fb.CreateVectorOfStructs(b.hashes);
-    if (b.any_time) times = fb.CreateVector(b.times);
-    if (b.any_source_sequence) sequences = fb.CreateVector(b.source_sequences);
-    const auto blob = fb.CreateVector(b.blob);
-    const auto entries = fb.CreateVectorOfStructs(b.entries);
-    wire::BatchBuilder table(fb);
-    table.add_base_time(1);  // Forces 8-byte alignment of the buffer whatever else is absent.
-    table.add_blob(blob);
-    table.add_entries(entries);
-    if (b.any_hash) table.add_explicit_hashes(hashes);
-    if (b.any_time) table.add_times(times);
-    if (b.any_source_sequence) table.add_source_sequences(sequences);
-    fb.Finish(table.Finish());
-    EAGRE_ASSERT_EQ(fb.GetSize() % 8, 0U);
-    return std::as_bytes(std::span(fb.GetBufferPointer(), fb.GetSize()));
+    b.buffer.resize(b.blob_end);
+    Prelude prelude;
+    const auto put = [&](flatbuffers::voffset_t slot, uint32_t* field, size_t target) {
+        const auto place = static_cast<size_t>(reinterpret_cast<const uint8_t*>(field) -
+                                               reinterpret_cast<const uint8_t*>(&prelude));
+        prelude.vtable[slot / 2] = static_cast<uint16_t>(place - kTable);
+        *field = static_cast<uint32_t>(target - place);
+    };
+    prelude.root = kTable - offsetof(Prelude, root);
+    prelude.vtable[0] = sizeof(prelude.vtable);
+    prelude.vtable[1] = offsetof(Prelude, padding_behind) - kTable;
+    prelude.table_to_vtable = static_cast<int32_t>(kTable - offsetof(Prelude, vtable));
+    prelude.vtable[wire::Batch::VT_BASE_TIME / 2] = offsetof(Prelude, base_time) - kTable;
+    prelude.blob_bytes = static_cast<uint32_t>(b.blob_end - sizeof(Prelude));
+    put(wire::Batch::VT_BLOB, &prelude.blob, offsetof(Prelude, blob_bytes));
+    put(wire::Batch::VT_ENTRIES, &prelude.entries, b.append_vector(b.entries, 4));
+    if (b.any_hash) put(wire::Batch::VT_EXPLICIT_HASHES, &prelude.explicit_hashes, b.append_vector(b.hashes, 8));
+    if (b.any_time) put(wire::Batch::VT_TIMES, &prelude.times, b.append_vector(b.times, 8));
+    if (b.any_source_sequence) {
+        put(wire::Batch::VT_SOURCE_SEQUENCES, &prelude.source_sequences, b.append_vector(b.source_sequences, 8));
+    }
+    while (b.buffer.size() % 8 != 0) b.buffer.push_back(0);
+    std::memcpy(b.buffer.data(), &prelude, sizeof(prelude));
+    EAGRE_ASSERT_EQ(reinterpret_cast<uintptr_t>(b.buffer.data()) % 8, 0U);
+    return std::as_writable_bytes(std::span(b.buffer));
 }
 
 void BatchBuilder::clear() {
     Impl& b = *impl_;
     b.entries.clear();
-    b.blob.clear();
+    b.buffer.resize(sizeof(Prelude));
+    b.blob_end = sizeof(Prelude);
     b.hashes.clear();
     b.times.clear();
     b.source_sequences.clear();

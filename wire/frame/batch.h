@@ -69,6 +69,9 @@ class BatchBuilder {
     size_t payload_bytes() const;
     /// The finished payload (8-byte aligned, a multiple of 8 bytes), valid until clear() or the next add().
     std::span<const std::byte> finish();
+    /// The same with kHeaderBytes of room in front for the frame header, so that header and payload go out as one piece and
+    /// a batch can be kept for sending again where it was built. The room is the caller's; valid as long as finish() is.
+    std::span<std::byte> finish_frame();
     void clear();
 
   private:
