@@ -12,7 +12,7 @@ constexpr uint64_t kSecondNs = 1'000'000'000ULL;
 constexpr uint64_t kDrainNsMax = 30 * kSecondNs;
 // Closed loop: how many records share one clock reading and one look at the network. 64 x 256 B is
 // a quarter of a batch.
-constexpr uint64_t kBurstCount = 64;
+constexpr uint64_t kBurstCount = 256;
 
 // What is known at one moment; the result is the difference of two.
 struct Mark {

@@ -22,11 +22,17 @@ using frame::FrameKind;
 
 constexpr uint64_t kRetryNsMin = 500'000ULL;
 constexpr uint64_t kRetryNsMax = 100'000'000ULL;
-constexpr size_t kFreeBatchMax = 256;
+constexpr size_t kFreeBatchMax = 2048;
+constexpr uint64_t kDeadlineCheckNs = 10'000'000ULL;
+// Correlation ids of a producer: lane, then a count of the lane's attempts, so that an answer finds its batch without a table.
+constexpr uint32_t kLaneShift = 26;
+static_assert(kStreamShardCountMax <= 1U << (kAskerShift - kLaneShift));
 
 struct Batch {
-    std::vector<std::byte> frame;  // Header and payload, as sent.
+    frame::BatchBuilder builder;
+    std::span<std::byte> frame;    // Header and payload, as sent, where they were built. Empty while it fills.
     std::vector<uint64_t> tags;
+    uint64_t first_put_ns = 0;
     uint64_t number = 0;
     uint64_t correlation = 0;      // Of the last attempt; 0: never sent.
     uint64_t deadline_ns = 0;
@@ -38,7 +44,7 @@ struct Batch {
     Error error;
     uint64_t first_sequence = 0;
     size_t payload_bytes() const { return frame.size() - frame::kHeaderBytes; }
-    std::span<const std::byte> payload() const { return std::span(frame).subspan(frame::kHeaderBytes); }
+    std::span<const std::byte> payload() const { return frame.subspan(frame::kHeaderBytes); }
 };
 using BatchPointer = std::unique_ptr<Batch>;
 
@@ -46,15 +52,15 @@ struct Lane {
     ShardDescription shard;
     uint64_t producer_id = 0;
     uint64_t next_number = 0;
-    frame::BatchBuilder builder;
-    std::vector<uint64_t> tags;
-    uint64_t blob_bytes = 0;
-    uint64_t first_put_ns = 0;
+    uint32_t index = 0;            // In lanes_.
+    uint64_t attempt_count = 0;    // Sends, for correlation ids.
+    BatchPointer filling;          // At least one record, or null.
     std::deque<BatchPointer> queue;
     size_t sent = 0;               // The first so many of `queue` are on their way (answered ones among them).
     uint64_t retry_at_ns = 0;
     uint64_t back_off_ns = 0;
     bool closed = false;           // Its shard takes no more; what it holds is answered or goes elsewhere.
+    bool in_unsent = false;
 };
 
 class ProducerImpl final : public Producer, public Asker {
@@ -73,9 +79,9 @@ class ProducerImpl final : public Producer, public Asker {
         if (in_flight_bytes_ != 0 && in_flight_bytes_ + bytes > options_.window_bytes) return Errc::kBusy;
         if (record.data.size() > record_bytes_max_) return error_of(Errc::kRecordTooLarge, record_bytes_max_);
         if (record.partition_key.empty()) return Errc::kBadPartitionKey;
-        const auto lane = route(record);
-        if (!lane) return lane.error();
-        return add(**lane, record, tag, bytes);
+        Lane* lane = route(record);
+        if (lane == nullptr) return Errc::kUnavailable;
+        return add(*lane, record, tag, bytes);
     }
 
     Result<std::pair<ShardId, SequenceNumber>> put_sync(const frame::RecordView& record) override {
@@ -100,7 +106,7 @@ class ProducerImpl final : public Producer, public Asker {
 
     void flush() override {
         for (const auto& lane : lanes_) {
-            if (lane->builder.record_count() > 0) finish_batch(*lane);
+            if (lane->filling != nullptr) finish_batch(*lane);
             send(*lane, client_.now_ns());
         }
     }
@@ -125,13 +131,13 @@ class ProducerImpl final : public Producer, public Asker {
     // -- Asker
     void on_frame(uint32_t /*core*/, const FrameHeader& header, std::span<const std::byte> /*payload*/) override {
         if (header.kind != FrameKind::kAppendReply) return;
-        const auto found = on_the_way_.find(header.correlation);
-        if (found == on_the_way_.end()) return;  // Of an attempt that was given up: the next one gets the same answer.
-        Lane& lane = *found->second;
-        on_the_way_.erase(found);
-        const auto at = std::find_if(lane.queue.begin(), lane.queue.end(),
+        const uint64_t index = (header.correlation & ((1ULL << kAskerShift) - 1)) >> kLaneShift;
+        if (index >= lanes_.size()) return;
+        Lane& lane = *lanes_[index];
+        const auto sent_end = lane.queue.begin() + static_cast<std::ptrdiff_t>(lane.sent);
+        const auto at = std::find_if(lane.queue.begin(), sent_end,
                                      [&](const auto& batch) { return batch->correlation == header.correlation; });
-        if (at == lane.queue.end()) return;
+        if (at == sent_end) return;  // Of an attempt that was given up: the next one gets the same answer.
         answer(lane, static_cast<size_t>(at - lane.queue.begin()), header);
     }
 
@@ -162,14 +168,31 @@ class ProducerImpl final : public Producer, public Asker {
 
     bool on_poll(uint64_t now_ns) override {
         bool moved = false;
-        for (size_t i = 0; i < lanes_.size(); ++i) {
-            Lane& lane = *lanes_[i];
-            if (lane.builder.record_count() > 0 && now_ns >= lane.first_put_ns + options_.linger_ns) finish_batch(lane);
-            if (!lane.queue.empty() && now_ns > lane.queue.front()->deadline_ns) {
-                give_up_number(lane, 0, error_of(Errc::kTimeout));
+        while (!lingering_.empty()) {
+            const Lingering oldest = lingering_.front();
+            const bool fills = oldest.still_fills();
+            if (fills && now_ns < oldest.first_put_ns + options_.linger_ns) break;
+            lingering_.pop_front();
+            if (fills) finish_batch(*oldest.lane);
+        }
+        if (now_ns >= deadline_check_ns_) {
+            deadline_check_ns_ = now_ns + kDeadlineCheckNs;
+            for (const auto& lane : lanes_) {
+                if (lane->queue.empty() || now_ns <= lane->queue.front()->deadline_ns) continue;
+                give_up_number(*lane, 0, error_of(Errc::kTimeout));
                 moved = true;
             }
+        }
+        for (size_t i = 0; i < unsent_.size();) {
+            Lane& lane = *unsent_[i];
             moved = send(lane, now_ns) || moved;
+            if (lane.sent < lane.queue.size()) {
+                ++i;
+                continue;
+            }
+            lane.in_unsent = false;
+            unsent_[i] = unsent_.back();
+            unsent_.pop_back();
         }
         if (waits_for_map_) client_.refresh(stream_);
         return moved;
@@ -177,16 +200,21 @@ class ProducerImpl final : public Producer, public Asker {
 
     uint64_t next_timer_ns() const override {
         uint64_t next = UINT64_MAX;
-        for (const auto& lane : lanes_) {
-            if (lane->builder.record_count() > 0) next = std::min(next, lane->first_put_ns + options_.linger_ns);
-            if (lane->sent < lane->queue.size() && lane->retry_at_ns != 0) next = std::min(next, lane->retry_at_ns);
-            if (!lane->queue.empty()) next = std::min(next, lane->queue.front()->deadline_ns);
+        if (!lingering_.empty()) next = lingering_.front().first_put_ns + options_.linger_ns;
+        for (const Lane* lane : unsent_) {
+            if (lane->retry_at_ns != 0) next = std::min(next, lane->retry_at_ns);
         }
+        if (in_flight_bytes_ != 0) next = std::min(next, deadline_check_ns_);
         return next;
     }
 
   private:
     static constexpr uint64_t kSyncTag = UINT64_MAX;
+    struct Lingering {
+        uint64_t first_put_ns = 0;
+        Lane* lane = nullptr;
+        bool still_fills() const { return lane->filling != nullptr && lane->filling->first_put_ns == first_put_ns; }
+    };
     struct SyncPut {
         bool done = false;
         Error error;
@@ -209,6 +237,7 @@ class ProducerImpl final : public Producer, public Asker {
             if (lane == nullptr) {
                 lanes_.push_back(std::make_unique<Lane>());
                 lane = lanes_.back().get();
+                lane->index = static_cast<uint32_t>(lanes_.size() - 1);
                 lane->producer_id = new_producer_id();
             }
             lane->shard = shard;
@@ -224,72 +253,90 @@ class ProducerImpl final : public Producer, public Asker {
         return id;
     }
 
-    Result<Lane*> route(const frame::RecordView& record) {
+    // Null when no open shard of the map that we have takes the key; a new map has been asked for.
+    Lane* route(const frame::RecordView& record) {
         if (record.explicit_hash) return find_lane(*record.explicit_hash);
         const HashCache::Found found = keys_.find(record.partition_key);
-        if (*found.lane_version == routing_version_) return open_[*found.lane];
-        const auto lane = find_lane(found.hash);
-        if (lane) {
-            *found.lane = static_cast<uint32_t>(std::find(open_.begin(), open_.end(), *lane) - open_.begin());
+        if (*found.lane_version == routing_version_) return lanes_[*found.lane].get();
+        Lane* lane = find_lane(found.hash);
+        if (lane != nullptr) {
+            *found.lane = lane->index;
             *found.lane_version = routing_version_;
         }
         return lane;
     }
 
-    Result<Lane*> find_lane(const HashKey& key) {
+    Lane* find_lane(const HashKey& key) {
         const auto after = std::upper_bound(open_.begin(), open_.end(), key,
                                             [](const HashKey& k, const Lane* lane) { return k < lane->shard.range.starting; });
         if (after == open_.begin() || !(*(after - 1))->shard.range.contains(key)) {
             client_.refresh(stream_);
-            return Errc::kUnavailable;
+            return nullptr;
         }
         return *(after - 1);
     }
 
     Status add(Lane& lane, const frame::RecordView& record, uint64_t tag, uint64_t bytes) {
-        if (lane.builder.record_count() > 0 && lane.builder.payload_bytes() + bytes > options_.batch_bytes) {
+        if (lane.filling != nullptr && lane.filling->builder.payload_bytes() + bytes > options_.batch_bytes) {
+            const uint64_t now_ns = lane.filling->first_put_ns;
             finish_batch(lane);
-            send(lane, lane.first_put_ns);
+            send(lane, now_ns);
         }
-        if (const Status added = lane.builder.add(record); !added) return added.error();
-        if (lane.builder.record_count() == 1) lane.first_put_ns = client_.now_ns();
-        lane.tags.push_back(tag);
-        lane.blob_bytes += record.partition_key.size() + record.data.size();
+        if (lane.filling == nullptr) {
+            BatchPointer batch = take_free();
+            if (const Status added = batch->builder.add(record); !added) {
+                release(std::move(batch));
+                return added.error();
+            }
+            batch->first_put_ns = client_.now_ns();
+            lane.filling = std::move(batch);
+            if (options_.linger_ns != 0) lingering_.push_back({lane.filling->first_put_ns, &lane});
+        } else if (const Status added = lane.filling->builder.add(record); !added) {
+            return added.error();
+        }
+        Batch& batch = *lane.filling;
+        batch.tags.push_back(tag);
+        batch.blob_bytes += record.partition_key.size() + record.data.size();
         in_flight_bytes_ += bytes;
         ++stats_.record_count;
-        if (options_.linger_ns == 0 || lane.builder.record_count() >= options_.batch_record_count ||
-            lane.builder.payload_bytes() >= options_.batch_bytes) {
+        if (options_.linger_ns == 0 || batch.builder.record_count() >= options_.batch_record_count ||
+            batch.builder.payload_bytes() >= options_.batch_bytes) {
+            const uint64_t now_ns = batch.first_put_ns;
             finish_batch(lane);
-            send(lane, lane.first_put_ns);
+            send(lane, now_ns);
         }
         return {};
+    }
+
+    BatchPointer take_free() {
+        if (free_.empty()) return std::make_unique<Batch>();
+        BatchPointer batch = std::move(free_.back());
+        free_.pop_back();
+        return batch;
+    }
+
+    void release(BatchPointer batch) {
+        if (free_.size() == kFreeBatchMax) return;
+        batch->builder.clear();
+        batch->tags.clear();
+        batch->blob_bytes = 0;
+        batch->frame = {};
+        free_.push_back(std::move(batch));
     }
 
     static uint64_t window_bytes_of(const Batch& batch) { return batch.blob_bytes + 16 * uint64_t{batch.record_count}; }
 
     void finish_batch(Lane& lane) {
-        BatchPointer batch;
-        if (!free_.empty()) {
-            batch = std::move(free_.back());
-            free_.pop_back();
-        } else {
-            batch = std::make_unique<Batch>();
-        }
-        const auto payload = lane.builder.finish();
-        batch->frame.resize(frame::kHeaderBytes + payload.size());
-        std::memcpy(batch->frame.data() + frame::kHeaderBytes, payload.data(), payload.size());
-        batch->tags.swap(lane.tags);
-        lane.tags.clear();
-        batch->record_count = lane.builder.record_count();
-        batch->blob_bytes = std::exchange(lane.blob_bytes, 0);
+        BatchPointer batch = std::move(lane.filling);
+        batch->frame = batch->builder.finish_frame();
+        batch->record_count = batch->builder.record_count();
         batch->number = lane.next_number++;
         batch->correlation = 0;
         batch->attempt_count = 0;
         batch->answered = false;
         batch->refused = lane.closed;
         batch->error = {};
-        batch->deadline_ns = lane.first_put_ns + options_.delivery_timeout_ns;
-        lane.builder.clear();
+        batch->deadline_ns = batch->first_put_ns + options_.delivery_timeout_ns;
         FrameHeader header;
         header.kind = FrameKind::kAppend;
         header.flags = static_cast<uint16_t>(options_.ack);
@@ -297,7 +344,14 @@ class ProducerImpl final : public Producer, public Asker {
         frame::seal_frame(header, batch->payload());
         std::memcpy(batch->frame.data(), &header, sizeof(header));
         lane.queue.push_back(std::move(batch));
+        mark_unsent(lane);
         ++stats_.batch_count;
+    }
+
+    void mark_unsent(Lane& lane) {
+        if (lane.in_unsent) return;
+        lane.in_unsent = true;
+        unsent_.push_back(&lane);
     }
 
     bool send(Lane& lane, uint64_t now_ns) {
@@ -313,7 +367,7 @@ class ProducerImpl final : public Producer, public Asker {
             if (!batch.answered) {
                 FrameHeader header;
                 std::memcpy(&header, batch.frame.data(), sizeof(header));
-                batch.correlation = client_.next_correlation(id_);
+                batch.correlation = correlation_of(lane);
                 if (batch.attempt_count++ > 0) ++stats_.resend_count;
                 header.correlation = batch.correlation;
                 header.shard = lane.shard.id.value;
@@ -327,7 +381,6 @@ class ProducerImpl final : public Producer, public Asker {
                     batch.answered = true;
                 } else {
                     connection->push_borrowed(batch.frame);
-                    on_the_way_[batch.correlation] = &lane;
                 }
                 stats_.payload_bytes += batch.payload_bytes();
             }
@@ -336,6 +389,11 @@ class ProducerImpl final : public Producer, public Asker {
         }
         if (options_.ack == AckMode::kNone) settle(lane);
         return moved;
+    }
+
+    uint64_t correlation_of(Lane& lane) const {
+        const uint64_t attempt = lane.attempt_count++ & ((1ULL << kLaneShift) - 1);
+        return (id_ << kAskerShift) | (uint64_t{lane.index} << kLaneShift) | attempt;
     }
 
     void answer(Lane& lane, size_t index, const FrameHeader& header) {
@@ -405,7 +463,7 @@ class ProducerImpl final : public Producer, public Asker {
         const size_t from = std::min(index, lane.sent);
         for (size_t i = from; i < lane.sent; ++i) {
             Batch& batch = *lane.queue[i];
-            on_the_way_.erase(batch.correlation);
+            batch.correlation = 0;  // Answers to this attempt come too late.
             // Without identity a batch that may have been stored must not go twice.
             if (!options_.idempotent && !batch.answered && why.code == Errc::kDisconnected) {
                 batch.answered = true;
@@ -413,6 +471,7 @@ class ProducerImpl final : public Producer, public Asker {
             }
         }
         lane.sent = std::min(lane.sent, from);
+        mark_unsent(lane);
         settle(lane);
     }
 
@@ -437,7 +496,7 @@ class ProducerImpl final : public Producer, public Asker {
     }
 
     void fail_from(Lane& lane, size_t index, Error error) {
-        if (lane.builder.record_count() > 0) finish_batch(lane);
+        if (lane.filling != nullptr) finish_batch(lane);
         go_back(lane, index, error);
         for (size_t i = index; i < lane.queue.size(); ++i) {
             lane.queue[i]->answered = true;
@@ -472,10 +531,7 @@ class ProducerImpl final : public Producer, public Asker {
                 }
             }
             if (callback_) callback_(outcome);
-            if (free_.size() < kFreeBatchMax) {
-                batch->tags.clear();
-                free_.push_back(std::move(batch));
-            }
+            release(std::move(batch));
         }
     }
 
@@ -491,7 +547,7 @@ class ProducerImpl final : public Producer, public Asker {
         for (size_t i = 0; i < lanes_.size(); ++i) {
             Lane& lane = *lanes_[i];
             if (!lane.closed) continue;
-            if (lane.builder.record_count() > 0) finish_batch(lane);
+            if (lane.filling != nullptr) finish_batch(lane);
             const bool answered = std::all_of(lane.queue.begin(), lane.queue.end(), [](const auto& batch) { return batch->refused; });
             if (!answered) {
                 waits_for_map_ = true;
@@ -509,10 +565,10 @@ class ProducerImpl final : public Producer, public Asker {
                 const auto view = frame::BatchView::trusted(batch->payload());
                 for (uint32_t r = 0; r < view.record_count(); ++r) {
                     const frame::RecordView record = view.record(r);
-                    const auto target = find_lane(frame::hash_of(record));
+                    Lane* target = find_lane(frame::hash_of(record));
                     const uint64_t bytes = record.partition_key.size() + record.data.size() + 16;
                     --stats_.record_count;
-                    if (target) (void)add(**target, record, batch->tags[r], bytes);
+                    if (target != nullptr) (void)add(*target, record, batch->tags[r], bytes);
                     else ++stats_.failed_count;
                 }
             }
@@ -530,7 +586,9 @@ class ProducerImpl final : public Producer, public Asker {
     std::vector<Lane*> open_;                       // By starting hash key.
     uint32_t routing_version_ = 0;
     HashCache keys_;
-    std::unordered_map<uint64_t, Lane*> on_the_way_;
+    std::deque<Lingering> lingering_;               // Oldest first; those that were sent meanwhile are passed over.
+    std::vector<Lane*> unsent_;                     // Lanes with finished batches that wait to be sent.
+    uint64_t deadline_check_ns_ = 0;
     std::vector<BatchPointer> free_;
     uint64_t in_flight_bytes_ = 0;
     bool waits_for_map_ = false;
