@@ -241,10 +241,21 @@ class ProducerImpl final : public Producer, public Asker {
                 lane->producer_id = new_producer_id();
             }
             lane->shard = shard;
+            if (!shard.open && !lane->closed) close(*lane);
             if (shard.open && !lane->closed) open_.push_back(lane);
         }
         std::sort(open_.begin(), open_.end(), [](const Lane* a, const Lane* b) { return a->shard.range.starting < b->shard.range.starting; });
         if (++routing_version_ == 0) routing_version_ = 1;
+    }
+
+    // The map knows before any answer said so. What was never sent is free to go to the children; until the rest has been
+    // answered nothing else may be sent there, or it would overtake.
+    void close(Lane& lane) {
+        lane.closed = true;
+        for (const BatchPointer& batch : lane.queue) {
+            if (batch->attempt_count == 0) batch->refused = true;
+        }
+        if (lane.filling != nullptr || !lane.queue.empty()) waits_for_map_ = true;
     }
 
     uint64_t new_producer_id() {
