@@ -39,9 +39,10 @@ void Connection::push(FrameHeader header, std::span<const std::byte> payload) {
     if (!payload.empty()) std::memcpy(out.owned.data() + sizeof(header), payload.data(), payload.size());
 }
 
-void Connection::push_borrowed(std::span<const std::byte> frame) {
-    EAGRE_ASSERT_GE(frame.size(), frame::kHeaderBytes);
-    outgoing_.emplace_back().borrowed = frame;
+void Connection::push_shared(SendBufferPointer frame) {
+    EAGRE_ASSERT_GE(frame->bytes.size(), frame::kHeaderBytes);
+    frame->handed_over = false;
+    outgoing_.emplace_back().shared = std::move(frame);
 }
 
 uint64_t Connection::next_timer_ns() const {
@@ -130,6 +131,7 @@ bool Connection::send() {
             }
             left -= rest;
             front_sent_ = 0;
+            if (outgoing_.front().shared != nullptr) outgoing_.front().shared->handed_over = true;
             outgoing_.pop_front();
         }
         if (*taken < offered) break;

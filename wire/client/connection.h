@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "wire/client/client.h"
+#include "wire/client/send_buffer.h"
 #include "wire/client/transport.h"
 #include "wire/frame/frame.h"
 
@@ -42,8 +43,12 @@ class Connection {
 
     /// Queues a frame; sealed here. Small frames are copied.
     void push(frame::FrameHeader header, std::span<const std::byte> payload = {});
-    /// Queues a whole sealed frame that stays where it is until it was sent or the connection is lost.
-    void push_borrowed(std::span<const std::byte> frame);
+    /// Queues a whole sealed frame; its bytes must not change while use_count() is above 1.
+    void push_shared(SendBufferPointer frame);
+    /// Gives this pipe up, as if the other side had closed it.
+    void drop(Error why) {
+        if (state_ != State::kIdle) lose(why, transport_.monotonic_ns());
+    }
 
     /// Connects if it must and may, sends, receives. Returns true when something moved.
     bool poll(uint64_t now_ns);
@@ -53,9 +58,9 @@ class Connection {
   private:
     enum class State : uint8_t { kIdle, kConnecting, kReady };
     struct Outgoing {
-        std::span<const std::byte> borrowed;
+        SendBufferPointer shared;
         std::vector<std::byte> owned;
-        std::span<const std::byte> bytes() const { return owned.empty() ? borrowed : std::span<const std::byte>(owned); }
+        std::span<const std::byte> bytes() const { return shared != nullptr ? shared->bytes : std::span<const std::byte>(owned); }
     };
     void begin(uint64_t now_ns);
     void lose(Error why, uint64_t now_ns);

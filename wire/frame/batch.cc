@@ -215,6 +215,8 @@ size_t BatchBuilder::payload_bytes() const {
            (b.times.size() + b.source_sequences.size()) * 8 + kVectorOverheadBytes;
 }
 
+size_t BatchBuilder::capacity() const { return impl_->buffer.capacity(); }
+
 std::span<const std::byte> BatchBuilder::finish() { return finish_frame().subspan(kHeaderBytes); }
 
 std::span<std::byte> BatchBuilder::finish_frame() {

@@ -73,6 +73,8 @@ class BatchBuilder {
     /// a batch can be kept for sending again where it was built. The room is the caller's; valid as long as finish() is.
     std::span<std::byte> finish_frame();
     void clear();
+    /// Bytes of memory held for the payload.
+    size_t capacity() const;
 
   private:
     struct Impl;

@@ -1,0 +1,179 @@
+// What a changed shard map does to a producer: new lanes, retired lanes, records that go to the children of a closed shard.
+#include <algorithm>
+
+#include "wire/base/assert.h"
+#include "wire/client/producer_impl.h"
+
+namespace eagre::client {
+namespace {
+
+HashKey next_key(const HashKey& key) {
+    return {key.low == UINT64_MAX ? key.high + 1 : key.high, key.low + 1};
+}
+
+// Between the opening of two children a map may have a hole: records wait until it is closed.
+bool covers_all_keys(const StreamDescription& stream) {
+    std::vector<HashKeyRange> ranges;
+    for (const ShardDescription& shard : stream.shards) {
+        if (shard.open) ranges.push_back(shard.range);
+    }
+    std::sort(ranges.begin(), ranges.end(), [](const auto& a, const auto& b) { return a.starting < b.starting; });
+    if (ranges.empty() || ranges.front().starting != HashKey{} || ranges.back().ending != kHashKeyMax) return false;
+    for (size_t i = 1; i < ranges.size(); ++i) {
+        if (ranges[i].starting != next_key(ranges[i - 1].ending)) return false;
+    }
+    return true;
+}
+
+}  // namespace
+
+uint64_t ProducerImpl::new_producer_id() {
+    uint64_t id = 0;
+    while (options_.idempotent && id == 0) id = client_.transport().random();
+    return id;
+}
+
+// Lanes of open shards in the order of their ranges, new ones made.
+void ProducerImpl::build_routes() {
+    record_bytes_max_ = latest_.record_bytes_max != 0 ? latest_.record_bytes_max : kRecordDataBytesDefault;
+    routes_.clear();
+    keys_.clear();
+    for (const ShardDescription& shard : latest_.shards) {
+        if (!shard.open) continue;
+        Lane*& lane = lanes_by_shard_[shard.id.value];
+        if (lane == nullptr) {
+            lane = lanes_.emplace_back(std::make_unique<Lane>()).get();
+            lane->producer_id = new_producer_id();
+            lane->shard = shard;
+        }
+        routes_.push_back(lane);
+    }
+    std::sort(routes_.begin(), routes_.end(),
+              [](const Lane* a, const Lane* b) { return a->shard.range.starting < b->shard.range.starting; });
+}
+
+// The shard is closed: the batch at `index` was not stored and never will be, nor any behind it.
+void ProducerImpl::retire(Lane& lane, size_t index) {
+    go_back(lane, index);
+    lane.retired = true;
+    reroute_wanted_ = true;
+    for (size_t i = index; i < lane.queue.size(); ++i) {
+        lane.queue[i]->refused = true;
+        lane.queue[i]->correlation = 0;
+    }
+    client_.refresh(stream_);
+    try_reroute();
+}
+
+void ProducerImpl::on_map(const StreamDescription& stream) {
+    if (stream.name != stream_) return;
+    ++stats_.map_refresh_count;
+    if (stream.shards.empty()) {
+        fail_everything(error_of(Errc::kUnknownStream));
+        return;
+    }
+    if (stream.map_version < latest_.map_version) {
+        client_.refresh(stream_);
+        return;
+    }
+    latest_ = stream;
+    const uint64_t now = client_.now_ns();
+    bool changed = false;
+    for (const auto& lane : lanes_) lane->retired = true;
+    for (const ShardDescription& shard : stream.shards) {
+        const auto found = lanes_by_shard_.find(shard.id.value);
+        if (found == lanes_by_shard_.end()) {
+            changed = changed || shard.open;
+            continue;
+        }
+        Lane& lane = *found->second;
+        lane.retired = !shard.open;
+        const bool moved = lane.shard.core != shard.core;
+        if (moved) go_back(lane, 0);
+        lane.shard = shard;
+    }
+    for (const auto& lane : lanes_) {
+        // The box said closed, whatever this map still says.
+        const bool refused = std::any_of(lane->queue.begin(), lane->queue.end(), [](const auto& batch) { return batch->refused; });
+        lane->retired = lane->retired || refused;
+        changed = changed || lane->retired;
+    }
+    reroute_wanted_ = reroute_wanted_ || changed;
+    if (reroute_wanted_) try_reroute();
+    for (const auto& lane : lanes_) {
+        if (lane->waits_for_map) {
+            lane->waits_for_map = false;
+            // Should the box still call the map stale, this is no tight loop.
+            if (!lane->queue.empty()) retry_later(*lane, lane->sent, 0);
+        }
+        send(*lane, now);
+    }
+}
+
+// Takes the latest map into use once nothing that was sent to a closed shard waits for its answer.
+void ProducerImpl::try_reroute() {
+    if (!covers_all_keys(latest_)) return;
+    for (const auto& lane : lanes_) {
+        if (!lane->retired) continue;
+        const bool settled = std::all_of(lane->queue.begin(), lane->queue.end(), [](const BatchPointer& batch) {
+            return batch->done || batch->refused || batch->attempt_count == 0;
+        });
+        const bool closed = std::none_of(latest_.shards.begin(), latest_.shards.end(),
+                                         [&](const ShardDescription& shard) { return shard.id == lane->shard.id && shard.open; });
+        if (!settled || !closed) return;
+    }
+    reroute_wanted_ = false;
+    std::vector<std::unique_ptr<Lane>> retired;
+    for (auto& lane : lanes_) {
+        if (!lane->retired) continue;
+        if (lane->open != nullptr) close_batch(*lane);  // Retired: closed, not sent.
+        lanes_by_shard_.erase(lane->shard.id.value);
+        std::erase(blocked_, lane.get());
+        retired.push_back(std::move(lane));
+    }
+    std::erase_if(lanes_, [](const auto& lane) { return lane == nullptr; });
+    build_routes();
+    for (const auto& lane : retired) {
+        settle(*lane);
+        move_records(lane->queue);
+    }
+}
+
+void ProducerImpl::move_records(std::deque<BatchPointer>& batches) {
+    for (BatchPointer& batch : batches) {
+        EAGRE_ASSERT(!batch->done);
+        in_flight_bytes_ -= batch->window_bytes;
+        closed_bytes_ -= batch->window_bytes;
+        const auto view = frame::BatchView::trusted(batch->payload());
+        for (uint32_t i = 0; i < view.record_count(); ++i) {
+            const frame::RecordView record = view.record(i);
+            Lane* const lane = find_lane(frame::hash_of(record));
+            EAGRE_ASSERT(lane != nullptr);  // covers_all_keys() held.
+            const Status added = add(*lane, record, batch->tags[i]);
+            EAGRE_ASSERT(added.has_value());  // It was added once before.
+            if (batch->sync_serial == 0 || batch->sync_index != i) continue;
+            Batch& target = lane->open != nullptr ? *lane->open : *lane->queue.back();
+            target.sync_serial = batch->sync_serial;
+            target.sync_index = static_cast<uint32_t>(target.tags.size() - 1);
+        }
+        recycle(std::move(batch));
+    }
+    batches.clear();
+}
+
+void ProducerImpl::fail_everything(Error error) {
+    routes_.clear();
+    keys_.clear();
+    flush();
+    for (const auto& lane : lanes_) {
+        for (const BatchPointer& batch : lane->queue) {
+            if (batch->done) continue;
+            batch->done = true;
+            batch->error = error;
+        }
+        settle(*lane);
+    }
+    reroute_wanted_ = false;
+}
+
+}  // namespace eagre::client
