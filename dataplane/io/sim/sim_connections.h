@@ -31,7 +31,7 @@ class SimConnections final : public Connections, public SimPipeOwner {
 
     /// Events::poll: what has arrived can be seen by events().
     void poll();
-    bool has_arrived() const { return !arrived_.empty() || !ready_.empty(); }
+    bool has_arrived() const { return !arrived_.empty(); }
     void die(bool power_lost);
 
   private:

@@ -35,7 +35,9 @@ void SimCore::wait(uint64_t timeout_ns) {
     EAGRE_ASSERT(node_.alive());
     SimWorld& world = node_.world();
     const uint64_t deadline = world.now_ns() + std::min(timeout_ns, UINT64_MAX - world.now_ns());
-    collect();
+    storage_.start_queued();
+    // As with a real ring, only what poll and wait have not yet collected ends a wait: who leaves completions
+    // unreaped and waits for more waits for more.
     while (!woken_ && !storage_.has_arrived() && !connections_.has_arrived()) {
         if (world.next_event_ns() >= deadline) {
             // Waiting for ever for nothing is a deadlock of the code above.

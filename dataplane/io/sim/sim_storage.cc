@@ -56,7 +56,7 @@ size_t SimStorage::reap(std::span<StorageOp*> done) {
     return count;
 }
 
-void SimStorage::poll() {
+void SimStorage::start_queued() {
     SimWorld& world = node_.world();
     SimFaults& faults = world.faults();
     while (!queued_.empty()) {
@@ -81,6 +81,10 @@ void SimStorage::poll() {
             node_.disk().changed();
         });
     }
+}
+
+void SimStorage::poll() {
+    start_queued();
     while (!arrived_.empty()) {
         reapable_.push_back(std::move(arrived_.front()));
         arrived_.pop_front();

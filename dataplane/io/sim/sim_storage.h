@@ -43,8 +43,10 @@ class SimStorage final : public Storage, public Files {
 
     /// Events::poll: what is queued goes to the device, what has completed can be reaped.
     void poll();
-    /// True when reap() has something to give, if need be after a poll.
-    bool has_arrived() const { return !arrived_.empty() || !reapable_.empty(); }
+    /// Ditto, without collecting.
+    void start_queued();
+    /// Something has completed that no poll has collected yet.
+    bool has_arrived() const { return !arrived_.empty(); }
     /// The process is gone: buffers and operations are not touched again.
     void die();
 
