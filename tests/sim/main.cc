@@ -1,0 +1,137 @@
+// eagre_sim: runs the simulation from seeds. A failure prints the promise that was broken and the one line that shows it again.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+#include <cinttypes>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "tests/sim/simulation.h"
+
+namespace eagre::test {
+namespace {
+
+constexpr uint64_t kMutantSeedCount = 20;  // Tried one after the other until one turns red.
+constexpr int kPromiseBroken = 1;
+constexpr int kUsage = 2;
+
+struct Mutant {
+    const char* name;
+    bool journal::Mutants::* flag;
+};
+constexpr std::array<Mutant, 5> kMutants{{
+    {"ack-before-sync", &journal::Mutants::ack_before_sync},
+    {"skip-one-sync", &journal::Mutants::skip_one_sync},
+    {"ignore-run-crc", &journal::Mutants::ignore_run_crc},
+    {"append-to-old-tail", &journal::Mutants::append_to_old_tail},
+    {"accept-repeated-batch", &journal::Mutants::accept_repeated_batch},
+}};
+
+void usage(std::FILE* out) {
+    std::fputs(
+        "eagre_sim: dataplane, control and clients in one simulated thread, with crashes, from a seed\n"
+        "  --seed=N      one run (default 1)          --seeds=N    seeds 1 to N\n"
+        "  --ticks=N     turns with disturbances (default 4000)\n"
+        "  --mutant=NAME switch one protection off: ack-before-sync, skip-one-sync, ignore-run-crc,\n"
+        "                append-to-old-tail, accept-repeated-batch\n"
+        "  --mutants     every mutant must be caught by one of 20 seeds\n"
+        "  --talk        say what happens to the box\n"
+        "Example: eagre_sim --seed=7 --talk\n",
+        out);
+}
+
+bool run_one(const SimulationOptions& options, std::string_view mutant) {
+    const SimulationResult result = simulate(options);
+    std::printf("seed %" PRIu64 ": %" PRIu64 " put, %" PRIu64 " acknowledged, %" PRIu64 " failed, %" PRIu64
+                " delivered, %u crashes, %.1f s simulated, history %016" PRIx64 "\n",
+                options.seed, result.put_count, result.acked_count, result.failed_count, result.delivered_count,
+                result.crash_count, static_cast<double>(result.simulated_ns) / 1e9, result.history_hash);
+    if (!result.promise.empty()) {
+        std::printf("BROKEN PROMISE %s: %s\nagain: eagre_sim --seed=%" PRIu64 " --ticks=%" PRIu64 "%s%.*s --talk\n",
+                    result.promise.c_str(), result.what.c_str(), options.seed, options.ticks, mutant.empty() ? "" : " --mutant=",
+                    static_cast<int>(mutant.size()), mutant.data());
+    }
+    std::fflush(stdout);
+    return result.promise.empty();
+}
+
+// In a process of its own: an assertion that fails catches a mutant as well as a checker does.
+bool caught(const Mutant& mutant, uint64_t seed, uint64_t ticks) {
+    std::fflush(stdout);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        SimulationOptions options;
+        options.seed = seed;
+        options.ticks = ticks;
+        options.mutants.*mutant.flag = true;
+        ::_exit(run_one(options, mutant.name) ? 0 : kPromiseBroken);
+    }
+    int status = 0;
+    if (child < 0 || ::waitpid(child, &status, 0) != child) std::abort();
+    return status != 0;
+}
+
+int run_mutants(uint64_t ticks) {
+    int survivors = 0;
+    for (const Mutant& mutant : kMutants) {
+        bool dead = false;
+        for (uint64_t seed = 1; seed <= kMutantSeedCount && !dead; ++seed) dead = caught(mutant, seed, ticks);
+        std::printf("mutant %s: %s\n", mutant.name, dead ? "caught" : "SURVIVED");
+        survivors += dead ? 0 : 1;
+    }
+    return survivors == 0 ? 0 : kPromiseBroken;
+}
+
+bool number_of(std::string_view argument, std::string_view name, uint64_t& value) {
+    if (!argument.starts_with(name)) return false;
+    const std::string_view digits = argument.substr(name.size());
+    const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    return parsed.ec == std::errc() && parsed.ptr == digits.data() + digits.size();
+}
+
+int run(int argc, char** argv) {
+    SimulationOptions options;
+    uint64_t seeds = 0;
+    bool mutants = false;
+    std::string_view mutant_name;
+    for (int i = 1; i < argc; ++i) {
+        const std::string_view argument = argv[i];
+        if (number_of(argument, "--seed=", options.seed) || number_of(argument, "--seeds=", seeds) ||
+            number_of(argument, "--ticks=", options.ticks)) {
+            continue;
+        }
+        if (argument == "--mutants") {
+            mutants = true;
+        } else if (argument == "--talk") {
+            options.talkative = true;
+        } else if (argument.starts_with("--mutant=")) {
+            mutant_name = argument.substr(9);
+            bool known = false;
+            for (const Mutant& mutant : kMutants) {
+                if (mutant_name != mutant.name) continue;
+                options.mutants.*mutant.flag = true;
+                known = true;
+            }
+            if (!known) return usage(stderr), kUsage;
+        } else {
+            usage(argument == "--help" ? stdout : stderr);
+            return argument == "--help" ? 0 : kUsage;
+        }
+    }
+    if (mutants) return run_mutants(options.ticks);
+    bool kept = true;
+    const uint64_t last = seeds == 0 ? options.seed : seeds;
+    for (options.seed = seeds == 0 ? options.seed : 1; options.seed <= last; ++options.seed) {
+        kept = run_one(options, mutant_name) && kept;
+    }
+    return kept ? 0 : kPromiseBroken;
+}
+
+}  // namespace
+}  // namespace eagre::test
+
+int main(int argc, char** argv) { return eagre::test::run(argc, argv); }
