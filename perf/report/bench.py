@@ -13,6 +13,7 @@ from report import machine
 SERVER_CPU = 0
 GENERATOR_CPU = 1
 START_SECONDS_MAX = 60
+STATS_SECONDS = 0.25  # Some counters are brought up to date every 100 ms only.
 
 
 class BenchError(Exception):
@@ -123,6 +124,7 @@ class Box(Server):
 
     def stats(self):
         self.check_alive()
+        time.sleep(STATS_SECONDS)
         return self.bench.driver("stats", os.path.join(self.data, "stats.shm"))
 
     def wait_for_ready_segments(self, count, seconds_max=30):

@@ -28,7 +28,7 @@ def measure(bench):
     for key, title in (("p50", "p50"), ("p99", "p99")):
         a, b = ([sample[key] for sample in rounds[name]] for name in ("null", "box"))
         median_a, median_b = sorted(a)[len(a) // 2], sorted(b)[len(b) // 2]
-        figures.append(Figure(f"paced_{key}", f"durable ack, 50,000/s, single-record frames: {title} over the null log's",
+        figures.append(Figure(f"paced_{key}", f"durable ack, 50,000/s, single-record frames, {title} over null log",
                               [y / x for x, y in zip(a, b)], goal=1.0, at_least=False, unit="x",
                               note=f"{median_b:.0f} against {median_a:.0f} us", details={"null_us": a, "eagre_us": b}))
     figures.append(Figure("paced_p999", "... p99.9, Eagre", [sample["p999"] for sample in rounds["box"]], unit="us"))
