@@ -100,7 +100,8 @@ class Box(Server):
         self.data = data or bench.folder(name)
         self.port = bench.next_port()
         self.started_ns = time.monotonic_ns()
-        settings = {"cores": SERVER_CPU, "wait": bench.options.wait, "sched": bench.options.sched, **flags}
+        settings = {"cores": SERVER_CPU, **flags}
+        settings.update({key: value for key in ("wait", "sched") if (value := getattr(bench.options, key)) is not None})
         command = [bench.binary("eagred"), "--data", self.data, "--listen", "127.0.0.1", "--port", str(self.port)]
         for key, value in settings.items():
             command += ["--" + key.replace("_", "-"), str(value)]
