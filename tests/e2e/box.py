@@ -1,7 +1,7 @@
 """A box under test: eagred and eagre-control as real processes on a data directory and ports of their own, ended by
 pid.
 
-Nothing here sleeps to wait: a process is ready when it says so on stderr, and every wait has a bound.
+Nothing here sleeps to wait: a process is ready when it says so, and every wait has a bound.
 """
 import os
 import re
@@ -38,17 +38,17 @@ def main():
 
 
 class Process:
-    """A child whose stderr is read line by line as it comes."""
+    """A child whose output is read line by line as it comes."""
 
     def __init__(self, args, name):
         self.name, self.lines, self.changed, self.seen_to = name, [], threading.Condition(), 0
-        self.child = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                      stderr=subprocess.PIPE, text=True, errors="replace")
+        self.child = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, text=True, errors="replace")
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 
     def _read(self):
-        for line in self.child.stderr:
+        for line in self.child.stdout:
             with self.changed:
                 self.lines.append(line.rstrip("\n"))
                 self.changed.notify_all()
@@ -74,7 +74,7 @@ class Process:
     def wait_exit(self, timeout_s=WAIT_S):
         status = self.child.wait(timeout_s)
         self.reader.join(timeout_s)
-        self.child.stderr.close()
+        self.child.stdout.close()
         return status
 
     def text(self):

@@ -1,0 +1,100 @@
+"""The command line as people and scripts use it: `eagre up` and what one does beside it. What `--json` prints is parsed, and every failure
+has a message and a status."""
+import json
+import os
+import signal
+import subprocess
+import unittest
+
+import box
+
+EAGRE = os.path.join(box.BIN, "eagre")
+
+
+class Cli(unittest.TestCase):
+    def setUp(self):
+        if not os.access(EAGRE, os.X_OK):
+            box.cannot_run(f"{EAGRE} is not built")
+        self.box = box.Box().__enter__()
+        self.addCleanup(self.box.__exit__)
+        self.up = self.spawn_up()
+        self.up.wait_for("listening on")
+
+    def spawn_up(self, *args):
+        up = box.Process([EAGRE, "up", "--data", self.box.data, "--port", "0", "--wait", "block",
+                          "--eagred=--segment-bytes=16M", "--eagred=--ready-segments=1", *args], "eagre up")
+        self.addCleanup(lambda: up.running() and up.stop())
+        return up
+
+    def run_eagre(self, *args, text=None, status=0):
+        command = [EAGRE, *args, "--data", self.box.data]
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, status, f"{command}: {done.stdout}{done.stderr}")
+        if status:
+            self.assertTrue(done.stderr.strip(), f"{command} failed without a word")
+        return done.stdout
+
+    def json_of(self, *args, **more):
+        return json.loads(self.run_eagre(*args, "--json", **more).strip().splitlines()[-1])
+
+    def pid_of(self, program):
+        """As `eagre up` has printed it."""
+        return int(self.up.text().split(f"{program} pid ")[-1].replace(",", " ").replace(")", " ").split()[0])
+
+    def test_feed_and_read_back(self):
+        created = self.json_of("stream", "create", "quotes", "--shards", "3")
+        self.assertEqual(len(created["shards"]), 3)
+        lines = [f"{i},{'abc'[i % 3]},{i * i}" for i in range(1000)]
+        put = self.json_of("put", "quotes", "--key-column", "2", text="\n".join(lines) + "\n")
+        self.assertEqual((put["sent"], put["acknowledged"], put["failed"]), (1000, 1000, 0))
+        read = self.run_eagre("tail", "quotes", "--from", "trim_horizon", "--no-follow").splitlines()
+        self.assertEqual(sorted(read), sorted(lines))
+        for key in "abc":  # One key, one shard, one order.
+            self.assertEqual([line for line in read if f",{key}," in line], [line for line in lines if f",{key}," in line])
+        first = json.loads(self.run_eagre("tail", "quotes", "--from", "trim_horizon", "--count", "1", "--format", "json"))
+        self.assertEqual(first["sequence"], 1)
+        described = self.json_of("stream", "describe", "quotes")
+        self.assertEqual(sum(shard["next_sequence"] - 1 for shard in described["shards"]), 1000)
+        stats = self.json_of("stats")
+        self.assertEqual(stats["cores"][0]["records_appended"], 1000)
+        self.assertEqual([stream["name"] for stream in self.json_of("stream", "list")["streams"]], ["quotes"])
+        self.run_eagre("stream", "delete", "quotes")
+        self.assertEqual(self.json_of("stream", "list")["streams"], [])
+
+    def test_failures_have_words_and_a_status(self):
+        self.run_eagre("stream", "create", "quotes")
+        self.run_eagre("stream", "create", "quotes", status=1)
+        self.run_eagre("stream", "create", "not a name", status=1)
+        self.run_eagre("stream", "describe", "nobody", status=1)
+        self.run_eagre("stream", "delete", "nobody", status=1)
+        self.run_eagre("put", "nobody", text="line\n", status=1)
+        self.run_eagre("tail", "nobody", "--no-follow", status=1)
+        second = box.Process([EAGRE, "up", "--data", self.box.data, "--port", "0"], "second eagre up")
+        self.assertNotEqual(second.wait_exit(), 0)
+        self.assertIn("another eagred uses this data directory", second.text())
+
+    def test_stops_in_good_order_and_keeps_everything(self):
+        self.run_eagre("stream", "create", "quotes")
+        self.run_eagre("put", "quotes", text="one\ntwo\n")
+        self.assertEqual(self.up.stop(), 0, self.up.text())
+        self.assertIn("eagred: stopped in good order", self.up.text())
+        self.assertIn("control: stopped", self.up.text())
+        self.run_eagre("stream", "list", status=1)
+        self.up = self.spawn_up()
+        self.up.wait_for("listening on")
+        self.assertEqual(self.run_eagre("tail", "quotes", "--from", "trim_horizon", "--no-follow"), "one\ntwo\n")
+
+    def test_control_that_dies_is_started_again(self):
+        self.run_eagre("stream", "create", "quotes")
+        os.kill(self.pid_of("eagre-control"), signal.SIGKILL)
+        self.up.wait_for("agreed with the dataplane")
+        self.run_eagre("stream", "create", "trades")
+        self.assertEqual(self.up.stop(), 0)
+
+    def test_ends_with_a_dataplane_that_dies(self):
+        os.kill(self.pid_of("eagred"), signal.SIGKILL)
+        self.assertEqual(self.up.wait_exit(), 1, self.up.text())
+
+
+if __name__ == "__main__":
+    box.main()
