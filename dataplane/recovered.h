@@ -1,6 +1,6 @@
 #pragma once
-// What all journals of a box recovered, seen together: the state that every core starts from. eagred and the simulator
-// start their cores with it.
+// What all journals of a box recovered, seen together: the state that every core starts from.
+// eagred and the simulator start their cores with it.
 
 #include <cstdint>
 #include <span>

@@ -1,5 +1,6 @@
 #pragma once
-// TCP and Unix byte pipes. Non-blocking; bytes are moved by bursts of up to a MiB straight from and to the caller's memory.
+// TCP and Unix byte pipes. Non-blocking; bytes are moved by bursts of up to a MiB straight from and
+// to the caller's memory.
 
 #include <cstddef>
 #include <cstdint>
@@ -18,7 +19,8 @@ using ConnectionId = Strong<struct ConnectionIdTag, uint64_t>;
 struct ConnectionEvent {
     enum class Kind : uint8_t {
         kAccepted,  // `connection` is new, from `listener`.
-        kReadable,  // receive() may have bytes, or the end. Given again only after receive() returned 0.
+        kReadable,  // receive() may have bytes, or the end. Given again only after receive()
+                    // returned 0.
         kWritable,  // send() took fewer bytes than offered before; now it takes some again.
     };
     Kind kind{};
@@ -34,7 +36,8 @@ struct ByteSlice {
 class Connections {
   public:
     virtual ~Connections() = default;
-    /// `address`: numeric IPv4 or IPv6. `port` 0 asks for any; see port_of. Errors: kPortInUse, kBadArgument, kIo.
+    /// `address`: numeric IPv4 or IPv6. `port` 0 asks for any; see port_of. Errors: kPortInUse,
+    /// kBadArgument, kIo.
     virtual Result<ListenerId> listen(std::string_view address, uint16_t port) = 0;
     /// A Unix socket at `path` (as the OS sees it; mode 0600, an old one is replaced). Errors: kIo.
     virtual Result<ListenerId> listen_unix(std::string_view path) = 0;
@@ -43,9 +46,11 @@ class Connections {
     /// What happened since the last call. Call after Events::poll().
     virtual size_t events(std::span<ConnectionEvent> events) = 0;
 
-    /// Bytes received into `target`, 0 when there are none now. Errors: kDisconnected (end or reset): close() it.
+    /// Bytes received into `target`, 0 when there are none now. Errors: kDisconnected (end or
+    /// reset): close() it.
     virtual Result<size_t> receive(ConnectionId connection, std::span<std::byte> target) = 0;
-    /// Bytes taken from the front of `slices` (at most 64), perhaps 0: then wait for kWritable. Errors: kDisconnected.
+    /// Bytes taken from the front of `slices` (at most 64), perhaps 0: then wait for kWritable.
+    /// Errors: kDisconnected.
     virtual Result<size_t> send(ConnectionId connection, std::span<const ByteSlice> slices) = 0;
     /// Harmless for an unknown id.
     virtual void close(ConnectionId connection) = 0;

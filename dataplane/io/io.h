@@ -1,7 +1,8 @@
 #pragma once
-// The seam between Eagre and the world. Real back ends (uring/), the simulator (sim/) and later dpdk/ are peers: code
-// above cannot tell them apart. Nothing above this folder reads a clock, draws randomness, sleeps, starts a thread, or
-// includes <liburing.h>. Virtual calls happen per burst, never per record.
+// The seam between Eagre and the world. Real back ends (uring/), the simulator (sim/) and later
+// dpdk/ are peers: code above cannot tell them apart. Nothing above this folder reads a clock,
+// draws randomness, sleeps, starts a thread, or includes <liburing.h>. Virtual calls happen per
+// burst, never per record.
 //
 // One Io per core. Everything in it is used by that core's reactor only, except Events::wake().
 
@@ -21,7 +22,8 @@ struct Io {
     Storage& storage;
     Files& files;
     Clock& clock;
-    uint64_t seed;  // The only randomness there is: real from the kernel at start, or the simulator's seed.
+    uint64_t seed;  // The only randomness there is: real from the kernel at start, or the
+                    // simulator's seed.
 };
 
 }  // namespace eagre::io

@@ -1,10 +1,10 @@
 #include "dataplane/io/memory.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstring>
+
+#include <sys/mman.h>
+#include <unistd.h>
 
 namespace eagre::io {
 namespace {
@@ -14,7 +14,9 @@ size_t round_to_page(size_t bytes) {
     return (bytes + page - 1) / page * page;
 }
 
-Error out_of_memory() { return os_error(Errc::kIo, errno); }
+Error out_of_memory() {
+    return os_error(Errc::kIo, errno);
+}
 
 }  // namespace
 

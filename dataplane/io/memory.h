@@ -1,5 +1,6 @@
 #pragma once
-// Memory taken at start-up. Blocks are page-aligned, touched once so that no page fault meets the hot path.
+// Memory taken at start-up. Blocks are page-aligned, touched once so that no page fault meets the
+// hot path.
 
 #include <cstddef>
 #include <cstdint>
@@ -10,8 +11,8 @@
 
 namespace eagre::io {
 
-/// `bytes` of memory mapped twice, back to back: a ring in which every range of up to `bytes` is contiguous.
-/// A commit or a frame never meets a wrap.
+/// `bytes` of memory mapped twice, back to back: a ring in which every range of up to `bytes` is
+/// contiguous. A commit or a frame never meets a wrap.
 class MirroredBuffer {
   public:
     /// `bytes`: rounded up to the page size. Errors: kIo (out of memory or mappings).

@@ -26,12 +26,15 @@ void SimBytes::write(uint64_t offset_bytes, std::span<const std::byte> source) {
         const size_t count = std::min<size_t>(source.size(), kPageBytes - in_page);
         const std::span<const std::byte> part = source.first(count);
         auto page = pages_.find(offset_bytes / kPageBytes);
-        const bool zero = std::all_of(part.begin(), part.end(), [](std::byte b) { return b == std::byte{0}; });
-        // Zeros over a whole page, or over a page that is not there, leave no page: preparing segments stays free.
+        const bool zero =
+            std::all_of(part.begin(), part.end(), [](std::byte b) { return b == std::byte{0}; });
+        // Zeros over a whole page, or over a page that is not there, leave no page: preparing
+        // segments stays free.
         if (zero && count == kPageBytes) {
             if (page != pages_.end()) pages_.erase(page);
         } else if (!(zero && page == pages_.end())) {
-            if (page == pages_.end()) page = pages_.emplace(offset_bytes / kPageBytes, Page{}).first;
+            if (page == pages_.end())
+                page = pages_.emplace(offset_bytes / kPageBytes, Page{}).first;
             std::memcpy(page->second.data() + in_page, part.data(), count);
         }
         source = source.subspan(count);

@@ -14,7 +14,9 @@ constexpr size_t kSendSliceCountMax = 64;  // As connections.h says.
 
 Result<ListenerId> SimConnections::listen(std::string_view address, uint16_t port) {
     if (!node_.alive()) return os_error(Errc::kIo, EIO);
-    const bool numeric = !address.empty() && address.find_first_not_of("0123456789abcdefABCDEF.:") == std::string_view::npos;
+    const bool numeric =
+        !address.empty() &&
+        address.find_first_not_of("0123456789abcdefABCDEF.:") == std::string_view::npos;
     if (!numeric) return Errc::kBadArgument;
     const auto bound = node_.world().network().listen(*this, next_listener_, port);
     if (!bound) return bound.error();

@@ -8,9 +8,12 @@
 
 namespace eagre::io::sim {
 
-SimCore::SimCore(SimNode& node, uint64_t seed) : node_(node), storage_(node), connections_(node), seed_(seed) {}
+SimCore::SimCore(SimNode& node, uint64_t seed)
+    : node_(node), storage_(node), connections_(node), seed_(seed) {}
 
-Io SimCore::io() { return {*this, connections_, storage_, storage_, *this, seed_}; }
+Io SimCore::io() {
+    return {*this, connections_, storage_, storage_, *this, seed_};
+}
 
 void SimCore::collect() {
     storage_.poll();
@@ -36,8 +39,8 @@ void SimCore::wait(uint64_t timeout_ns) {
     SimWorld& world = node_.world();
     const uint64_t deadline = world.now_ns() + std::min(timeout_ns, UINT64_MAX - world.now_ns());
     storage_.start_queued();
-    // As with a real ring, only what poll and wait have not yet collected ends a wait: who leaves completions
-    // unreaped and waits for more waits for more.
+    // As with a real ring, only what poll and wait have not yet collected ends a wait: who leaves
+    // completions unreaped and waits for more waits for more.
     while (!woken_ && !storage_.has_arrived() && !connections_.has_arrived()) {
         if (world.next_event_ns() >= deadline) {
             // Waiting for ever for nothing is a deadlock of the code above.
@@ -51,10 +54,13 @@ void SimCore::wait(uint64_t timeout_ns) {
     collect();
 }
 
-uint64_t SimCore::monotonic_ns() { return node_.world().now_ns(); }
+uint64_t SimCore::monotonic_ns() {
+    return node_.world().now_ns();
+}
 
 uint64_t SimCore::wall_ns() {
-    const auto wall_ns = static_cast<int64_t>(node_.world().wall_start_ns() + node_.world().now_ns());
+    const auto wall_ns =
+        static_cast<int64_t>(node_.world().wall_start_ns() + node_.world().now_ns());
     return static_cast<uint64_t>(wall_ns + node_.wall_offset_ns());
 }
 

@@ -19,13 +19,16 @@ std::span<const std::byte> sector_of(const SimWrite& write, size_t sector) {
     return std::span<const std::byte>(write.bytes).subspan(begin, count);
 }
 
-// Writes in the order in which the medium would meet them: landed ones as they landed, those in flight behind.
+// Writes in the order in which the medium would meet them: landed ones as they landed, those in
+// flight behind.
 std::vector<const SimWrite*> in_medium_order(const SimFile& file) {
     std::vector<const SimWrite*> writes;
     for (const SimWrite& write : file.unsynced) writes.push_back(&write);
     std::stable_sort(writes.begin(), writes.end(), [](const SimWrite* a, const SimWrite* b) {
-        const uint64_t order_a = a->state == SimWrite::State::kInFlight ? UINT64_MAX : a->landed_order;
-        const uint64_t order_b = b->state == SimWrite::State::kInFlight ? UINT64_MAX : b->landed_order;
+        const uint64_t order_a =
+            a->state == SimWrite::State::kInFlight ? UINT64_MAX : a->landed_order;
+        const uint64_t order_b =
+            b->state == SimWrite::State::kInFlight ? UINT64_MAX : b->landed_order;
         return order_a != order_b ? order_a < order_b : a->id < b->id;
     });
     return writes;
@@ -42,7 +45,8 @@ SimWrite* find_write(SimFile& file, uint64_t write_id) {
 
 CrashPlan CrashPlan::power_lost(uint64_t survivor_mask) {
     CrashPlan plan;
-    for (uint32_t bit = 0; bit < 64; ++bit) plan.survivors.push_back(((survivor_mask >> bit) & 1U) != 0);
+    for (uint32_t bit = 0; bit < 64; ++bit)
+        plan.survivors.push_back(((survivor_mask >> bit) & 1U) != 0);
     return plan;
 }
 
@@ -51,8 +55,10 @@ CrashPlan CrashPlan::power_lost_seeded(const SimDisk& disk, uint64_t seed) {
     CrashPlan plan;
     const uint64_t manner = prng.below(4);
     const size_t count = disk.unsynced_sectors().size();
-    for (size_t i = 0; i < count; ++i) plan.survivors.push_back(manner == 1 || (manner > 1 && prng.below(2) == 1));
-    plan.name_operations_survive = static_cast<uint32_t>(prng.below(disk.unsynced_name_operations() + uint64_t{1}));
+    for (size_t i = 0; i < count; ++i)
+        plan.survivors.push_back(manner == 1 || (manner > 1 && prng.below(2) == 1));
+    plan.name_operations_survive =
+        static_cast<uint32_t>(prng.below(disk.unsynced_name_operations() + uint64_t{1}));
     return plan;
 }
 
@@ -68,7 +74,8 @@ SimDisk::SimDisk(const SimDiskOptions& options) : options_(options) {
 }
 
 void SimDisk::changed() {
-    // An observer that touches this disk (it should not, but corrupt() is tempting) must not call itself.
+    // An observer that touches this disk (it should not, but corrupt() is tempting) must not call
+    // itself.
     if (!observer_ || observing_) return;
     observing_ = true;
     observer_();
@@ -99,8 +106,8 @@ std::vector<UnsyncedSector> SimDisk::unsynced_sectors() const {
         for (const SimWrite* write : in_medium_order(*file)) {
             for (size_t s = 0; s < write->live.size(); ++s) {
                 if (!write->live[s]) continue;
-                sectors.push_back({paths[file->id], write->offset_bytes + s * kSectorBytes, write->id,
-                                   write->state == SimWrite::State::kInFlight});
+                sectors.push_back({paths[file->id], write->offset_bytes + s * kSectorBytes,
+                                   write->id, write->state == SimWrite::State::kInFlight});
             }
         }
     }
@@ -110,14 +117,16 @@ std::vector<UnsyncedSector> SimDisk::unsynced_sectors() const {
 std::unique_ptr<SimDisk> SimDisk::image_after(const CrashPlan& plan) const {
     auto image = std::make_unique<SimDisk>(options_);
     std::map<uint64_t, std::shared_ptr<SimFile>> copies;
-    const auto copy_of = [&copies](const std::shared_ptr<SimFile>& file) -> std::shared_ptr<SimFile> {
+    const auto copy_of =
+        [&copies](const std::shared_ptr<SimFile>& file) -> std::shared_ptr<SimFile> {
         if (!file) return nullptr;
         auto& copy = copies[file->id];
         if (!copy) copy = std::make_shared<SimFile>(*file);
         return copy;
     };
     for (const auto& [path, name] : names_) image->names_.emplace(path, Name{copy_of(name.file)});
-    for (const auto& [path, name] : durable_names_) image->durable_names_.emplace(path, Name{copy_of(name.file)});
+    for (const auto& [path, name] : durable_names_)
+        image->durable_names_.emplace(path, Name{copy_of(name.file)});
     for (NameOperation operation : name_log_) {
         operation.name.file = copy_of(operation.name.file);
         image->name_log_.push_back(std::move(operation));
@@ -147,7 +156,9 @@ void SimDisk::lose_power(const CrashPlan& plan) {
                 if (!write->live[s]) continue;
                 const bool survives = index < plan.survivors.size() && plan.survivors[index];
                 ++index;
-                if (survives) file->durable.write(write->offset_bytes + s * kSectorBytes, sector_of(*write, s));
+                if (survives)
+                    file->durable.write(write->offset_bytes + s * kSectorBytes,
+                                        sector_of(*write, s));
             }
         }
         file->unsynced.clear();
@@ -161,7 +172,8 @@ void SimDisk::lose_power(const CrashPlan& plan) {
     // What lies in a directory that did not survive is gone with it.
     names_.clear();
     for (const auto& [path, name] : durable_names_) {
-        if (parent_of(path).empty() || names_.find(parent_of(path)) != names_.end()) names_.emplace(path, name);
+        if (parent_of(path).empty() || names_.find(parent_of(path)) != names_.end())
+            names_.emplace(path, name);
     }
     durable_names_ = names_;
 }
@@ -171,7 +183,8 @@ void SimDisk::kill_writers(const CrashPlan& plan) {
     for (const auto& file : files_by_id()) {
         std::vector<uint64_t> in_flight;
         for (SimWrite& write : file->unsynced) {
-            if (write.state == SimWrite::State::kInFlight && !write.orphan) in_flight.push_back(write.id);
+            if (write.state == SimWrite::State::kInFlight && !write.orphan)
+                in_flight.push_back(write.id);
             write.orphan = true;
         }
         for (const uint64_t id : in_flight) {
@@ -183,7 +196,8 @@ void SimDisk::kill_writers(const CrashPlan& plan) {
             if (land) {
                 land_write(*file, id, std::vector<bool>(sectors, true), 0);
             } else {
-                std::erase_if(file->unsynced, [id](const SimWrite& write) { return write.id == id; });
+                std::erase_if(file->unsynced,
+                              [id](const SimWrite& write) { return write.id == id; });
             }
             land = !land;
         }
@@ -220,9 +234,11 @@ Status SimDisk::spoil_sector(std::string_view path, uint64_t offset_bytes) {
     return {};
 }
 
-// ------------------------------------------------------------------------------------------------------------ contents
+// ------------------------------------------------------------------------------------------------------------
+// contents
 
-uint64_t SimDisk::begin_write(SimFile& file, uint64_t offset_bytes, std::span<const std::byte> bytes) {
+uint64_t SimDisk::begin_write(SimFile& file, uint64_t offset_bytes,
+                              std::span<const std::byte> bytes) {
     for (const SimWrite& other : file.unsynced) {
         if (other.state == SimWrite::State::kReaped || other.orphan) continue;
         // In flight for its owner until it is reaped, even if it has landed.
@@ -239,13 +255,15 @@ uint64_t SimDisk::begin_write(SimFile& file, uint64_t offset_bytes, std::span<co
     return file.unsynced.back().id;
 }
 
-void SimDisk::land_write(SimFile& file, uint64_t write_id, const std::vector<bool>& lands, int64_t shift_bytes) {
+void SimDisk::land_write(SimFile& file, uint64_t write_id, const std::vector<bool>& lands,
+                         int64_t shift_bytes) {
     SimWrite* write = find_write(file, write_id);
     EAGRE_ASSERT(write != nullptr);
     EAGRE_ASSERT(write->state == SimWrite::State::kInFlight);
     write->state = SimWrite::State::kLanded;
     write->landed_order = next_landed_order_++;
-    write->offset_bytes = static_cast<uint64_t>(static_cast<int64_t>(write->offset_bytes) + shift_bytes);
+    write->offset_bytes =
+        static_cast<uint64_t>(static_cast<int64_t>(write->offset_bytes) + shift_bytes);
     file.size_bytes = std::max(file.size_bytes, write->offset_bytes + write->bytes.size());
     for (size_t s = 0; s < write->live.size(); ++s) {
         write->live[s] = lands[s];
@@ -267,7 +285,8 @@ std::vector<uint64_t> SimDisk::covered_by_sync(const SimFile& file) const {
     for (const SimWrite& write : file.unsynced) {
         const bool landed = write.state != SimWrite::State::kInFlight;
         // Nobody is left to reap an orphan: what has landed of the dead process is under this sync.
-        if (write.state == SimWrite::State::kReaped || (write.orphan && landed)) covered.push_back(write.id);
+        if (write.state == SimWrite::State::kReaped || (write.orphan && landed))
+            covered.push_back(write.id);
     }
     return covered;
 }
@@ -278,8 +297,9 @@ void SimDisk::complete_sync(SimFile& file, const std::vector<uint64_t>& covered)
         // Absent: an earlier sync, submitted later or completed sooner, has made it durable.
         if (SimWrite* write = find_write(file, id)) writes.push_back(write);
     }
-    std::sort(writes.begin(), writes.end(),
-              [](const SimWrite* a, const SimWrite* b) { return a->landed_order < b->landed_order; });
+    std::sort(writes.begin(), writes.end(), [](const SimWrite* a, const SimWrite* b) {
+        return a->landed_order < b->landed_order;
+    });
     for (SimWrite* write : writes) {
         for (size_t s = 0; s < write->live.size(); ++s) {
             if (!write->live[s]) continue;
@@ -287,8 +307,11 @@ void SimDisk::complete_sync(SimFile& file, const std::vector<uint64_t>& covered)
             file.durable.write(place, sector_of(*write, s));
             // Older unsynced contents of this sector can no longer come back.
             for (SimWrite& older : file.unsynced) {
-                if (older.state == SimWrite::State::kInFlight || older.landed_order >= write->landed_order) continue;
-                if (place < older.offset_bytes || place >= older.offset_bytes + older.bytes.size()) continue;
+                if (older.state == SimWrite::State::kInFlight ||
+                    older.landed_order >= write->landed_order)
+                    continue;
+                if (place < older.offset_bytes || place >= older.offset_bytes + older.bytes.size())
+                    continue;
                 older.live[(place - older.offset_bytes) / kSectorBytes] = false;
             }
         }
@@ -298,7 +321,8 @@ void SimDisk::complete_sync(SimFile& file, const std::vector<uint64_t>& covered)
     });
 }
 
-// --------------------------------------------------------------------------------------------------------------- names
+// ---------------------------------------------------------------------------------------------------------------
+// names
 
 uint64_t SimDisk::used_bytes() const {
     uint64_t used = 0;
@@ -368,7 +392,8 @@ void SimDisk::remove(std::string_view path) {
 }
 
 void SimDisk::rename(std::string_view from, std::string_view to) {
-    // Across directories one sync_directory could make half of it durable: nobody needs that, so nobody may.
+    // Across directories one sync_directory could make half of it durable: nobody needs that, so
+    // nobody may.
     EAGRE_ASSERT(parent_of(from) == parent_of(to));
     name_log_.push_back({NameOperation::Kind::kRename, std::string(from), std::string(to), {}});
     apply(names_, name_log_.back());

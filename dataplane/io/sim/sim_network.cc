@@ -92,7 +92,8 @@ Result<size_t> SimNetwork::send(uint64_t id, std::span<const std::byte> bytes) {
         return Errc::kDisconnected;
     }
     const uint64_t held = far->on_the_way_bytes + far->unread.size() - far->unread_begin;
-    const uint64_t room = world_.faults().pipe_bytes_max - std::min(held, world_.faults().pipe_bytes_max);
+    const uint64_t room =
+        world_.faults().pipe_bytes_max - std::min(held, world_.faults().pipe_bytes_max);
     const size_t taken = std::min<size_t>(bytes.size(), room);
     if (taken < bytes.size()) end->wants_room = true;
     for (size_t begin = 0; begin < taken;) {
@@ -101,9 +102,10 @@ Result<size_t> SimNetwork::send(uint64_t id, std::span<const std::byte> bytes) {
         if (chunk != 0) count = std::min<size_t>(count, 1 + world_.prng().below(chunk));
         const auto piece = bytes.subspan(begin, count);
         far->on_the_way_bytes += count;
-        world_.schedule(arrival_delay_ns(*far), [this, to = end->peer, copy = std::vector(piece.begin(), piece.end())] {
-            arrive(to, copy);
-        });
+        world_.schedule(arrival_delay_ns(*far),
+                        [this, to = end->peer, copy = std::vector(piece.begin(), piece.end())] {
+                            arrive(to, copy);
+                        });
         begin += count;
     }
     return taken;

@@ -1,8 +1,10 @@
 #pragma once
-// Byte pipes of the simulated world: one host, ports and Unix paths shared by all nodes and clients. Pieces arrive in
-// order after a latency drawn from the seed; a direction holds at most SimFaults::pipe_bytes_max.
+// Byte pipes of the simulated world: one host, ports and Unix paths shared by all nodes and
+// clients. Pieces arrive in order after a latency drawn from the seed; a direction holds at most
+// SimFaults::pipe_bytes_max.
 //
-// Both ends belong to a SimPipeOwner: a core's connections, or a client's transport (tests/support/sim_transport.h).
+// Both ends belong to a SimPipeOwner: a core's connections, or a client's transport
+// (tests/support/sim_transport.h).
 
 #include <cstddef>
 #include <cstdint>
@@ -38,10 +40,12 @@ class SimNetwork {
     Result<uint16_t> listen(SimPipeOwner& owner, uint32_t listener, uint16_t port);
     /// An old listener at `path` is replaced, as bind after unlink does.
     void listen_unix(SimPipeOwner& owner, uint32_t listener, std::string_view path);
-    /// "unix:PATH", or any other address with `port`. Returns this side's end; a failure shows as kDisconnected later.
+    /// "unix:PATH", or any other address with `port`. Returns this side's end; a failure shows as
+    /// kDisconnected later.
     uint64_t connect(SimPipeOwner& owner, std::string_view address, uint16_t port);
 
-    /// Bytes taken; 0 when full or not yet connected (pipe_writable follows). Errors: kDisconnected.
+    /// Bytes taken; 0 when full or not yet connected (pipe_writable follows). Errors:
+    /// kDisconnected.
     Result<size_t> send(uint64_t end, std::span<const std::byte> bytes);
     /// Bytes received; 0 when there are none. Errors: kDisconnected.
     Result<size_t> receive(uint64_t end, std::span<std::byte> target);
@@ -61,11 +65,12 @@ class SimNetwork {
         uint32_t id = 0;
     };
     struct End {
-        SimPipeOwner* owner = nullptr;  // Null: closed by its owner, kept until the other side is gone.
-        uint64_t peer = 0;              // 0: gone.
+        SimPipeOwner* owner =
+            nullptr;        // Null: closed by its owner, kept until the other side is gone.
+        uint64_t peer = 0;  // 0: gone.
         bool connected = false;
-        bool broken = false;            // Reset.
-        bool ended = false;             // The other side's end of stream has arrived.
+        bool broken = false;  // Reset.
+        bool ended = false;   // The other side's end of stream has arrived.
         bool wants_room = false;
         std::vector<std::byte> unread;
         size_t unread_begin = 0;

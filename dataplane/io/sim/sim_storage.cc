@@ -32,7 +32,8 @@ size_t SimStorage::submit(std::span<StorageOp* const> ops) {
         check(*op);
         Completion submission{op, file_of(op->file), 0};
         if (op->kind == StorageOp::Kind::kWrite) {
-            submission.write_id = node_.disk().begin_write(*submission.file, op->offset_bytes, {op->buffer, op->length_bytes});
+            submission.write_id = node_.disk().begin_write(*submission.file, op->offset_bytes,
+                                                           {op->buffer, op->length_bytes});
         }
         queued_.push_back(std::move(submission));
         ++in_flight_;
@@ -48,7 +49,8 @@ size_t SimStorage::reap(std::span<StorageOp*> done) {
     while (count < done.size() && !reapable_.empty()) {
         const Completion completion = std::move(reapable_.front());
         reapable_.pop_front();
-        if (completion.write_id != 0) node_.disk().reap_write(*completion.file, completion.write_id);
+        if (completion.write_id != 0)
+            node_.disk().reap_write(*completion.file, completion.write_id);
         done[count++] = completion.op;
         --in_flight_;
         node_.disk().changed();
@@ -63,8 +65,9 @@ void SimStorage::start_queued() {
         Completion submission = std::move(queued_.front());
         queued_.pop_front();
         const bool sync = submission.op->kind == StorageOp::Kind::kSync;
-        const uint64_t latency_ns = sync ? world.between(faults.sync_latency_ns_min, faults.sync_latency_ns_max)
-                                         : world.between(faults.disk_latency_ns_min, faults.disk_latency_ns_max);
+        const uint64_t latency_ns =
+            sync ? world.between(faults.sync_latency_ns_min, faults.sync_latency_ns_max)
+                 : world.between(faults.disk_latency_ns_min, faults.disk_latency_ns_max);
         // What a sync covers is settled when it is submitted.
         std::vector<uint64_t> covered;
         if (sync) covered = node_.disk().covered_by_sync(*submission.file);
@@ -72,11 +75,18 @@ void SimStorage::start_queued() {
             if (!node_.alive()) return;
             StorageOp& op = *submission.op;
             switch (op.kind) {
-                case StorageOp::Kind::kRead: finish_read(op, *submission.file); break;
-                case StorageOp::Kind::kWrite: finish_write(op, *submission.file, submission.write_id); break;
-                case StorageOp::Kind::kSync: finish_sync(op, *submission.file, covered); break;
+                case StorageOp::Kind::kRead:
+                    finish_read(op, *submission.file);
+                    break;
+                case StorageOp::Kind::kWrite:
+                    finish_write(op, *submission.file, submission.write_id);
+                    break;
+                case StorageOp::Kind::kSync:
+                    finish_sync(op, *submission.file, covered);
+                    break;
             }
-            node_.world().note(4, static_cast<uint64_t>(op.kind) << 40U ^ static_cast<uint32_t>(op.result));
+            node_.world().note(
+                4, static_cast<uint64_t>(op.kind) << 40U ^ static_cast<uint32_t>(op.result));
             arrived_.push_back(submission);
             node_.disk().changed();
         });
@@ -112,8 +122,10 @@ void SimStorage::finish_write(StorageOp& op, SimFile& file, uint64_t write_id) {
     const auto write = std::find_if(file.unsynced.begin(), file.unsynced.end(),
                                     [write_id](const SimWrite& w) { return w.id == write_id; });
     EAGRE_ASSERT(write != file.unsynced.end());
-    // The device may look at the buffer at any moment until now: it must still be what was submitted.
-    EAGRE_ASSERT(std::memcmp(write->bytes.data(), op.buffer, op.length_bytes) == 0 && "a frozen buffer has changed");
+    // The device may look at the buffer at any moment until now: it must still be what was
+    // submitted.
+    EAGRE_ASSERT(std::memcmp(write->bytes.data(), op.buffer, op.length_bytes) == 0 &&
+                 "a frozen buffer has changed");
     std::vector<bool> lands(write->live.size(), true);
     int64_t shift_bytes = 0;
     op.result = static_cast<int32_t>(op.length_bytes);
@@ -149,7 +161,8 @@ void SimStorage::die() {
     // Operations that never reached the device are not part of what a crash leaves.
     for (const Completion& submission : queued_) {
         if (submission.write_id == 0) continue;
-        std::erase_if(submission.file->unsynced, [&submission](const SimWrite& w) { return w.id == submission.write_id; });
+        std::erase_if(submission.file->unsynced,
+                      [&submission](const SimWrite& w) { return w.id == submission.write_id; });
     }
     queued_.clear();
     arrived_.clear();
@@ -158,7 +171,8 @@ void SimStorage::die() {
     in_flight_ = 0;
 }
 
-// --------------------------------------------------------------------------------------------------------------- files
+// ---------------------------------------------------------------------------------------------------------------
+// files
 
 Result<std::vector<std::string>> SimStorage::list(std::string_view directory) {
     if (!node_.alive() || !node_.disk().is_directory(directory)) return os_error(Errc::kIo, ENOENT);
@@ -173,7 +187,8 @@ Status SimStorage::make_directory(std::string_view path) {
     if (!node_.alive()) return os_error(Errc::kIo, EIO);
     if (node_.disk().is_directory(path)) return {};
     const size_t slash = path.rfind('/');
-    const std::string_view parent = slash == std::string_view::npos ? std::string_view{} : path.substr(0, slash);
+    const std::string_view parent =
+        slash == std::string_view::npos ? std::string_view{} : path.substr(0, slash);
     if (!node_.disk().is_directory(parent)) return os_error(Errc::kIo, ENOENT);
     node_.disk().make_directory(path);
     return {};
@@ -199,8 +214,10 @@ Result<FileId> SimStorage::create(std::string_view path, uint64_t bytes) {
     const SimDisk& disk = node_.disk();
     if (disk.find(path) || disk.is_directory(path)) return os_error(Errc::kIo, EEXIST);
     const size_t slash = path.rfind('/');
-    if (slash != std::string_view::npos && !disk.is_directory(path.substr(0, slash))) return os_error(Errc::kIo, ENOENT);
-    if (disk.used_bytes() + bytes > disk.options().capacity_bytes) return os_error(Errc::kDiskFull, ENOSPC);
+    if (slash != std::string_view::npos && !disk.is_directory(path.substr(0, slash)))
+        return os_error(Errc::kIo, ENOENT);
+    if (disk.used_bytes() + bytes > disk.options().capacity_bytes)
+        return os_error(Errc::kDiskFull, ENOSPC);
     open_.emplace(next_file_, node_.disk().create(path, bytes));
     return FileId{next_file_++};
 }
@@ -211,7 +228,9 @@ Result<uint64_t> SimStorage::size(FileId file) {
     return found->size_bytes;
 }
 
-void SimStorage::close(FileId file) { open_.erase(file.value); }
+void SimStorage::close(FileId file) {
+    open_.erase(file.value);
+}
 
 Status SimStorage::remove(std::string_view path) {
     if (!node_.alive()) return os_error(Errc::kIo, EIO);
@@ -239,7 +258,8 @@ Result<std::vector<std::byte>> SimStorage::read_all(std::string_view path) {
 Status SimStorage::replace(std::string_view path, std::span<const std::byte> bytes) {
     if (!node_.alive()) return os_error(Errc::kIo, EIO);
     const SimDisk& disk = node_.disk();
-    if (disk.used_bytes() + bytes.size() > disk.options().capacity_bytes) return os_error(Errc::kDiskFull, ENOSPC);
+    if (disk.used_bytes() + bytes.size() > disk.options().capacity_bytes)
+        return os_error(Errc::kDiskFull, ENOSPC);
     node_.disk().replace(path, bytes);
     return {};
 }
@@ -252,7 +272,9 @@ Status SimStorage::lock(std::string_view path) {
     return {};
 }
 
-uint32_t SimStorage::block_bytes() const { return node_.disk().options().block_bytes; }
+uint32_t SimStorage::block_bytes() const {
+    return node_.disk().options().block_bytes;
+}
 
 Result<uint64_t> SimStorage::free_bytes() {
     const SimDisk& disk = node_.disk();

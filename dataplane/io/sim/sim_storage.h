@@ -1,6 +1,6 @@
 #pragma once
-// Storage and files of one simulated core. Checks what the seam asks of its callers: alignment, known files, frozen
-// buffers, no overlap of writes in flight.
+// Storage and files of one simulated core. Checks what the seam asks of its callers: alignment,
+// known files, frozen buffers, no overlap of writes in flight.
 
 #include <cstdint>
 #include <deque>
@@ -66,8 +66,8 @@ class SimStorage final : public Storage, public Files {
     std::map<uint32_t, std::shared_ptr<SimFile>> open_;
     uint32_t next_file_ = 1;
     size_t in_flight_ = 0;
-    std::deque<Completion> queued_;    // Submitted, not yet polled.
-    std::deque<Completion> arrived_;   // Completed, not yet polled.
+    std::deque<Completion> queued_;   // Submitted, not yet polled.
+    std::deque<Completion> arrived_;  // Completed, not yet polled.
     std::deque<Completion> reapable_;
 };
 

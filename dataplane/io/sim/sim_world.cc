@@ -78,7 +78,9 @@ SimWorld::ActorId SimWorld::add_actor(std::function<void()> run_once) {
     return next_actor_++;
 }
 
-void SimWorld::remove_actor(ActorId actor) { actors_.erase(actor); }
+void SimWorld::remove_actor(ActorId actor) {
+    actors_.erase(actor);
+}
 
 void SimWorld::turn() {
     if (in_turn_) return;
@@ -115,7 +117,9 @@ void SimWorld::schedule(uint64_t delay_ns, std::function<void()> event) {
     events_.emplace(Key{now_ns_ + delay_ns, next_event_++}, std::move(event));
 }
 
-uint64_t SimWorld::next_event_ns() const { return events_.empty() ? UINT64_MAX : events_.begin()->first.first; }
+uint64_t SimWorld::next_event_ns() const {
+    return events_.empty() ? UINT64_MAX : events_.begin()->first.first;
+}
 
 bool SimWorld::fault(uint64_t& nth, uint32_t per_million) {
     if (nth != 0 && --nth == 0) return true;

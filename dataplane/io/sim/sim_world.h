@@ -1,13 +1,16 @@
 #pragma once
-// A simulated world: machines, disks, a network and time, all in one thread and all from one seed. The same seed and the
-// same calls give the same history (history_hash() tells). Nothing here looks at a real clock or depends on addresses.
+// A simulated world: machines, disks, a network and time, all in one thread and all from one seed.
+// The same seed and the same calls give the same history (history_hash() tells). Nothing here looks
+// at a real clock or depends on addresses.
 //
-// Life: make a SimWorld and a SimDisk; start_node() is a process that begins; run production code on node.io(core);
-// crash() or stop() ends the process: its Ios are dead from then on, so throw away what ran on them afterwards (never
-// before: a write in flight still looks at its buffer) and start_node() again on the same disk.
+// Life: make a SimWorld and a SimDisk; start_node() is a process that begins; run production code
+// on node.io(core); crash() or stop() ends the process: its Ios are dead from then on, so throw
+// away what ran on them afterwards (never before: a write in flight still looks at its buffer) and
+// start_node() again on the same disk.
 //
-// Time moves in four ways: step() to the next event; turn() runs every actor once and moves on; Events::wait() of a node moves on
-// until something arrives for that core; and each Events::poll() costs SimFaults::poll_ns, so a busy loop ends.
+// Time moves in four ways: step() to the next event; turn() runs every actor once and moves on;
+// Events::wait() of a node moves on until something arrives for that core; and each Events::poll()
+// costs SimFaults::poll_ns, so a busy loop ends.
 
 #include <cstdint>
 #include <functional>
@@ -63,14 +66,17 @@ class SimWorld {
     // -- Processes.
     /// The node lives (as memory) as long as the world.
     SimNode& start_node(SimDisk& disk, uint32_t core_count = 1);
-    /// The process (or its machine) is gone now; the disk is left as `plan` says, its connections break.
+    /// The process (or its machine) is gone now; the disk is left as `plan` says, its connections
+    /// break.
     void crash(SimNode& node, const CrashPlan& plan);
-    /// The process exits in good order: what it has in flight completes, its connections end, its locks are free.
+    /// The process exits in good order: what it has in flight completes, its connections end, its
+    /// locks are free.
     void stop(SimNode& node);
 
     // -- Time.
     uint64_t now_ns() const { return now_ns_; }
-    /// Goes to the next event and lets it happen. False when nothing is to come (time stands still).
+    /// Goes to the next event and lets it happen. False when nothing is to come (time stands
+    /// still).
     bool step();
     /// Moves time on by `ns`, through all events on the way.
     void advance(uint64_t ns);
@@ -78,8 +84,8 @@ class SimWorld {
     using ActorId = uint64_t;
     ActorId add_actor(std::function<void()> run_once);
     void remove_actor(ActorId actor);
-    /// Every actor once, in an order drawn from the seed; then on to the next event (at most idle_step_ns_max away).
-    /// Does nothing inside another turn().
+    /// Every actor once, in an order drawn from the seed; then on to the next event (at most
+    /// idle_step_ns_max away). Does nothing inside another turn().
     void turn();
     bool in_turn() const { return in_turn_; }
     /// turn() until `done()`; false when `limit_ns` of simulated time have passed before.

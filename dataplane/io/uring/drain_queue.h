@@ -6,7 +6,8 @@
 
 namespace eagre::io {
 
-/// First in, first out; filled in one burst and drained in another, so that one vector serves without allocating again.
+/// First in, first out; filled in one burst and drained in another, so that one vector serves
+/// without allocating again.
 template <class T>
 class DrainQueue {
   public:

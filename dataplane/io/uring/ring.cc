@@ -1,11 +1,11 @@
 #include "dataplane/io/uring/ring.h"
 
+#include <cerrno>
+
 #include <poll.h>
 #include <sched.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-#include <cerrno>
 
 #include "dataplane/io/uring/uring_io.h"
 #include "wire/base/assert.h"
@@ -14,10 +14,12 @@ namespace eagre::io {
 
 Status Ring::open() {
     io_uring_params params{};
-    params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_COOP_TASKRUN |
-                   IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL;
+    params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+                   IORING_SETUP_COOP_TASKRUN | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP |
+                   IORING_SETUP_SUBMIT_ALL;
     params.cq_entries = kCompletionEntries;
-    // DEFER_TASKRUN came with Linux 6.1: completions are then run by us, in poll and wait, and not in the middle of a turn.
+    // DEFER_TASKRUN came with Linux 6.1: completions are then run by us, in poll and wait, and not
+    // in the middle of a turn.
     const int made = io_uring_queue_init_params(kRingEntries, &ring_, &params);
     if (made < 0) return os_error(Errc::kKernelTooOld, -made);
     open_ = true;
@@ -39,7 +41,9 @@ void Ring::set_sinks(CompletionSink* storage, CompletionSink* accept, Completion
     sinks_[static_cast<size_t>(Asker::kPoll)] = poll;
 }
 
-io_uring_sqe* Ring::entry() { return io_uring_get_sqe(&ring_); }
+io_uring_sqe* Ring::entry() {
+    return io_uring_get_sqe(&ring_);
+}
 
 io_uring_sqe* Ring::entry_now() {
     io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
@@ -80,7 +84,9 @@ void Ring::wait(uint64_t timeout_ns) {
     drain();
 }
 
-void Ring::yield() { ::sched_yield(); }
+void Ring::yield() {
+    ::sched_yield();
+}
 
 void Ring::wake() {
     woken_.store(true, std::memory_order_seq_cst);

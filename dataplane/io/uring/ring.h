@@ -1,10 +1,11 @@
 #pragma once
-// The ring itself, shared by storage and connections of one core: who asked is told apart by the low bits of user_data.
-
-#include <liburing.h>
+// The ring itself, shared by storage and connections of one core: who asked is told apart by the
+// low bits of user_data.
 
 #include <atomic>
 #include <cstdint>
+
+#include <liburing.h>
 
 #include "dataplane/io/events.h"
 #include "wire/base/result.h"

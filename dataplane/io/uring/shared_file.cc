@@ -1,10 +1,10 @@
 #include "dataplane/io/uring/shared_file.h"
 
+#include <cerrno>
+
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#include <cerrno>
 
 namespace eagre::io {
 

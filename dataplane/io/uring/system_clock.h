@@ -16,7 +16,8 @@ class SystemClock final : public Clock {
     static uint64_t read(clockid_t id) {
         timespec now{};
         ::clock_gettime(id, &now);
-        return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000ULL + static_cast<uint64_t>(now.tv_nsec);
+        return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000ULL +
+               static_cast<uint64_t>(now.tv_nsec);
     }
 };
 

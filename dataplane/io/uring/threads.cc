@@ -1,13 +1,13 @@
 #include "dataplane/io/uring/threads.h"
 
-#include <pthread.h>
-#include <sched.h>
-#include <sys/mman.h>
-
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mman.h>
 
 namespace eagre::io {
 namespace {
@@ -29,13 +29,16 @@ std::thread start_pinned(const ThreadOptions& options, std::function<void()> bod
         cpu_set_t cpus;
         CPU_ZERO(&cpus);
         CPU_SET(options.cpu, &cpus);
-        if (const int error = pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus); error != 0) {
-            std::fprintf(stderr, "eagred: can't pin to CPU %u: %s; going on unpinned\n", options.cpu, std::strerror(error));
+        if (const int error = pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
+            error != 0) {
+            std::fprintf(stderr, "eagred: can't pin to CPU %u: %s; going on unpinned\n",
+                         options.cpu, std::strerror(error));
         }
         if (options.sched_idle) {
             const sched_param parameters{};
             if (pthread_setschedparam(pthread_self(), SCHED_IDLE, &parameters) != 0) {
-                std::fprintf(stderr, "eagred: the kernel refuses SCHED_IDLE; going on as SCHED_OTHER\n");
+                std::fprintf(stderr,
+                             "eagred: the kernel refuses SCHED_IDLE; going on as SCHED_OTHER\n");
             }
         }
         body();

@@ -1,5 +1,10 @@
 #include "dataplane/io/uring/uring_connections.h"
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -9,11 +14,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
-#include <cerrno>
-#include <cstring>
-
 #include "dataplane/io/uring/uring_io.h"
 #include "wire/base/assert.h"
 
@@ -21,7 +21,8 @@ namespace eagre::io {
 namespace {
 
 constexpr int kBacklog = 1024;
-// The ring of a process that just ended lets go of its sockets a little later: bind is tried again for 200 ms.
+// The ring of a process that just ended lets go of its sockets a little later: bind is tried again
+// for 200 ms.
 constexpr int kBindTries = 20;
 constexpr useconds_t kBindPauseUs = 10'000;
 constexpr size_t kSliceCountMax = 64;
@@ -60,7 +61,8 @@ Result<ListenerId> UringConnections::listen(std::string_view address, uint16_t p
 
 Result<ListenerId> UringConnections::listen_unix(std::string_view path) {
     sockaddr_un address{};
-    if (path.size() >= sizeof(address.sun_path)) return error_of(Errc::kBadArgument, sizeof(address.sun_path) - 1);
+    if (path.size() >= sizeof(address.sun_path))
+        return error_of(Errc::kBadArgument, sizeof(address.sun_path) - 1);
     address.sun_family = AF_UNIX;
     std::memcpy(address.sun_path, path.data(), path.size());
     ::unlink(address.sun_path);
@@ -71,8 +73,10 @@ Result<ListenerId> UringConnections::listen_unix(std::string_view path) {
     return listener;
 }
 
-Result<ListenerId> UringConnections::listen_at(const sockaddr* address, socklen_t length, bool unix_socket) {
-    if (listeners_.size() == kListenerCountMax) return error_of(Errc::kLimitExceeded, kListenerCountMax);
+Result<ListenerId> UringConnections::listen_at(const sockaddr* address, socklen_t length,
+                                               bool unix_socket) {
+    if (listeners_.size() == kListenerCountMax)
+        return error_of(Errc::kLimitExceeded, kListenerCountMax);
     const int fd = ::socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return os_error(Errc::kIo, errno);
     const int on = 1;
@@ -86,7 +90,9 @@ Result<ListenerId> UringConnections::listen_at(const sockaddr* address, socklen_
     if (bound != 0 || ::listen(fd, kBacklog) != 0) {
         const int error = errno;
         ::close(fd);
-        const uint64_t port = address->sa_family == AF_INET ? ntohs(reinterpret_cast<const sockaddr_in*>(address)->sin_port) : 0;
+        const uint64_t port = address->sa_family == AF_INET
+                                  ? ntohs(reinterpret_cast<const sockaddr_in*>(address)->sin_port)
+                                  : 0;
         if (error == EADDRINUSE) return os_error(Errc::kPortInUse, error, port);
         return os_error(error == EADDRNOTAVAIL ? Errc::kBadArgument : Errc::kIo, error);
     }
@@ -95,9 +101,11 @@ Result<ListenerId> UringConnections::listen_at(const sockaddr* address, socklen_
     listener.unix_socket = unix_socket;
     sockaddr_storage actual{};
     socklen_t actual_length = sizeof(actual);
-    if (!unix_socket && ::getsockname(fd, reinterpret_cast<sockaddr*>(&actual), &actual_length) == 0) {
-        listener.port = ntohs(actual.ss_family == AF_INET ? reinterpret_cast<sockaddr_in*>(&actual)->sin_port
-                                                          : reinterpret_cast<sockaddr_in6*>(&actual)->sin6_port);
+    if (!unix_socket &&
+        ::getsockname(fd, reinterpret_cast<sockaddr*>(&actual), &actual_length) == 0) {
+        listener.port = ntohs(actual.ss_family == AF_INET
+                                  ? reinterpret_cast<sockaddr_in*>(&actual)->sin_port
+                                  : reinterpret_cast<sockaddr_in6*>(&actual)->sin6_port);
     }
     listeners_.push_back(listener);
     const auto index = static_cast<uint32_t>(listeners_.size() - 1);
@@ -112,7 +120,8 @@ uint16_t UringConnections::port_of(ListenerId listener) const {
 
 void UringConnections::arm_accept(uint32_t listener) {
     io_uring_sqe* sqe = ring_.entry_now();
-    io_uring_prep_multishot_accept(sqe, listeners_[listener].fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    io_uring_prep_multishot_accept(sqe, listeners_[listener].fd, nullptr, nullptr,
+                                   SOCK_CLOEXEC | SOCK_NONBLOCK);
     Ring::tag(sqe, Asker::kAccept, uint64_t{listener} << 3U);
 }
 
@@ -144,10 +153,12 @@ void UringConnections::on_accept(uint64_t value, int32_t result, bool more) {
                 ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
             }
             arm_poll(slot);
-            events_.push({ConnectionEvent::Kind::kAccepted, id_of(slot, peer.generation), ListenerId{index}});
+            events_.push({ConnectionEvent::Kind::kAccepted, id_of(slot, peer.generation),
+                          ListenerId{index}});
         }
     }
-    // Errors (out of descriptors) end the multishot: armed again, the backlog keeps the callers meanwhile.
+    // Errors (out of descriptors) end the multishot: armed again, the backlog keeps the callers
+    // meanwhile.
     if (!more && listeners_[index].fd >= 0) arm_accept(index);
 }
 
@@ -218,8 +229,8 @@ Result<size_t> UringConnections::send(ConnectionId connection, std::span<const B
             peer->wants_write = false;
             return offered;
         }
-        // A short send may have left room by now without anybody waiting for it: try the rest once, so that the socket
-        // itself says "full" and remembers to report room.
+        // A short send may have left room by now without anybody waiting for it: try the rest once,
+        // so that the socket itself says "full" and remembers to report room.
         size_t skip = static_cast<size_t>(sent);
         size_t first = 0;
         while (skip >= vectors[first].iov_len) skip -= vectors[first++].iov_len;
@@ -228,7 +239,8 @@ Result<size_t> UringConnections::send(ConnectionId connection, std::span<const B
         message.msg_iov = vectors.data() + first;
         message.msg_iovlen = slices.size() - first;
         const ssize_t again = ::sendmsg(peer->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-        const size_t total = static_cast<size_t>(sent) + (again > 0 ? static_cast<size_t>(again) : 0);
+        const size_t total =
+            static_cast<size_t>(sent) + (again > 0 ? static_cast<size_t>(again) : 0);
         if (total == offered) peer->wants_write = false;
         return total;
     }
@@ -239,7 +251,8 @@ Result<size_t> UringConnections::send(ConnectionId connection, std::span<const B
 void UringConnections::close(ConnectionId connection) {
     Peer* peer = find(connection);
     if (peer == nullptr) return;
-    // The poll request holds the file: cancel it, or the peer would not see the end before our process ends.
+    // The poll request holds the file: cancel it, or the peer would not see the end before our
+    // process ends.
     const auto slot = static_cast<uint32_t>(connection.value);
     io_uring_sqe* sqe = ring_.entry_now();
     const uint64_t value = (uint64_t{peer->generation} << kSlotBits) | slot;

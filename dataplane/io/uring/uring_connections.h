@@ -1,9 +1,9 @@
 #pragma once
 
-#include <sys/socket.h>
-
 #include <string>
 #include <vector>
+
+#include <sys/socket.h>
 
 #include "dataplane/io/connections.h"
 #include "dataplane/io/uring/drain_queue.h"
@@ -38,17 +38,21 @@ class UringConnections final : public Connections {
     struct Peer {
         int fd = -1;
         uint32_t generation = 0;
-        bool wants_read = true;    // Tell the owner when there is something again.
+        bool wants_read = true;  // Tell the owner when there is something again.
         bool wants_write = false;
     };
     struct AcceptSink final : CompletionSink {
         explicit AcceptSink(UringConnections& o) : owner(o) {}
-        void on_completion(uint64_t value, int32_t result, bool more) override { owner.on_accept(value, result, more); }
+        void on_completion(uint64_t value, int32_t result, bool more) override {
+            owner.on_accept(value, result, more);
+        }
         UringConnections& owner;
     };
     struct PollSink final : CompletionSink {
         explicit PollSink(UringConnections& o) : owner(o) {}
-        void on_completion(uint64_t value, int32_t result, bool more) override { owner.on_ready(value, result, more); }
+        void on_completion(uint64_t value, int32_t result, bool more) override {
+            owner.on_ready(value, result, more);
+        }
         UringConnections& owner;
     };
 

@@ -1,16 +1,16 @@
 // The cold side of storage: names, creation, locks.
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <charconv>
-#include <cstdio>
-#include <cstring>
 
 #include "dataplane/io/uring/uring_io.h"
 #include "dataplane/io/uring/uring_storage.h"
@@ -19,9 +19,13 @@
 namespace eagre::io {
 namespace {
 
-Error last_error() { return os_error(errno == ENOSPC || errno == EDQUOT ? Errc::kDiskFull : Errc::kIo, errno); }
+Error last_error() {
+    return os_error(errno == ENOSPC || errno == EDQUOT ? Errc::kDiskFull : Errc::kIo, errno);
+}
 
-std::string or_dot(std::string_view path) { return path.empty() ? "." : std::string(path); }
+std::string or_dot(std::string_view path) {
+    return path.empty() ? "." : std::string(path);
+}
 
 Status write_fully(int fd, std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
@@ -43,9 +47,10 @@ Status UringStorage::open_root(const std::string& root) {
     const int probe = ::openat(root_fd_, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     struct statx info {};
     if (probe >= 0) {
-        if (::statx(probe, "", AT_EMPTY_PATH, STATX_DIOALIGN, &info) == 0 && (info.stx_mask & STATX_DIOALIGN) != 0 &&
-            info.stx_dio_offset_align != 0) {
-            block_bytes_ = std::clamp<uint32_t>(std::max(info.stx_dio_offset_align, info.stx_dio_mem_align), 512, 4096);
+        if (::statx(probe, "", AT_EMPTY_PATH, STATX_DIOALIGN, &info) == 0 &&
+            (info.stx_mask & STATX_DIOALIGN) != 0 && info.stx_dio_offset_align != 0) {
+            block_bytes_ = std::clamp<uint32_t>(
+                std::max(info.stx_dio_offset_align, info.stx_dio_mem_align), 512, 4096);
         }
         ::close(probe);
     }
@@ -70,7 +75,8 @@ Result<FileId> UringStorage::adopt(int fd) {
 }
 
 Result<std::vector<std::string>> UringStorage::list(std::string_view directory) {
-    const int fd = ::openat(root_fd_, or_dot(directory).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int fd =
+        ::openat(root_fd_, or_dot(directory).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return last_error();
     DIR* stream = ::fdopendir(fd);
     if (stream == nullptr) {
@@ -93,7 +99,8 @@ bool UringStorage::exists(std::string_view path) {
 }
 
 Status UringStorage::make_directory(std::string_view path) {
-    if (::mkdirat(root_fd_, std::string(path).c_str(), 0700) != 0 && errno != EEXIST) return last_error();
+    if (::mkdirat(root_fd_, std::string(path).c_str(), 0700) != 0 && errno != EEXIST)
+        return last_error();
     return {};
 }
 
@@ -112,7 +119,8 @@ Result<FileId> UringStorage::open(std::string_view path) {
 
 Result<FileId> UringStorage::create(std::string_view path, uint64_t bytes) {
     const std::string name(path);
-    const int fd = ::openat(root_fd_, name.c_str(), O_RDWR | O_DIRECT | O_CLOEXEC | O_CREAT | O_EXCL, 0600);
+    const int fd =
+        ::openat(root_fd_, name.c_str(), O_RDWR | O_DIRECT | O_CLOEXEC | O_CREAT | O_EXCL, 0600);
     if (fd < 0) return last_error();
     if (const int error = ::posix_fallocate(fd, 0, static_cast<off_t>(bytes)); error != 0) {
         ::close(fd);
@@ -141,7 +149,8 @@ Status UringStorage::remove(std::string_view path) {
 }
 
 Status UringStorage::rename(std::string_view from, std::string_view to) {
-    if (::renameat(root_fd_, std::string(from).c_str(), root_fd_, std::string(to).c_str()) != 0) return last_error();
+    if (::renameat(root_fd_, std::string(from).c_str(), root_fd_, std::string(to).c_str()) != 0)
+        return last_error();
     return {};
 }
 
@@ -168,7 +177,8 @@ Result<std::vector<std::byte>> UringStorage::read_all(std::string_view path) {
 Status UringStorage::replace(std::string_view path, std::span<const std::byte> bytes) {
     const std::string name(path);
     const std::string temporary = name + ".tmp";
-    const int fd = ::openat(root_fd_, temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    const int fd =
+        ::openat(root_fd_, temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0) return last_error();
     Status status = write_fully(fd, bytes);
     if (status && ::fsync(fd) != 0) status = last_error();
@@ -176,7 +186,8 @@ Status UringStorage::replace(std::string_view path, std::span<const std::byte> b
     if (!status) return status;
     if (const Status renamed = rename(temporary, name); !renamed) return renamed;
     const size_t slash = name.rfind('/');
-    return sync_directory(slash == std::string::npos ? "" : std::string_view(name).substr(0, slash));
+    return sync_directory(slash == std::string::npos ? ""
+                                                     : std::string_view(name).substr(0, slash));
 }
 
 Status UringStorage::lock(std::string_view path) {

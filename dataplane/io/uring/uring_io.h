@@ -1,9 +1,11 @@
 #pragma once
-// The real back end: one io_uring per core for the disk and for readiness of sockets. Bytes of sockets go by plain
-// non-blocking recv and sendmsg of up to a MiB, which measured faster than io_uring's receive modes (those reach 0.92 to 0.97
-// of it at 256-byte records in 64 KiB batches); the ring says when.
+// The real back end: one io_uring per core for the disk and for readiness of sockets. Bytes of
+// sockets go by plain non-blocking recv and sendmsg of up to a MiB, which measured faster than
+// io_uring's receive modes (those reach 0.92 to 0.97 of it at 256-byte records in 64 KiB batches);
+// the ring says when.
 //
-// Must be created on the thread that uses it (IORING_SETUP_SINGLE_ISSUER). Only Events::wake may be called from elsewhere.
+// Must be created on the thread that uses it (IORING_SETUP_SINGLE_ISSUER). Only Events::wake may be
+// called from elsewhere.
 
 #include <cstdint>
 #include <memory>
@@ -22,7 +24,8 @@ inline constexpr uint32_t kListenerCountMax = 16;
 inline constexpr uint32_t kFileCountMax = 65536;
 
 struct UringOptions {
-    std::string root;   // Directory that all paths of Files are relative to; created (one level) if absent.
+    std::string
+        root;  // Directory that all paths of Files are relative to; created (one level) if absent.
 };
 
 class UringIo {

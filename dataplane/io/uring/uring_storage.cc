@@ -31,7 +31,8 @@ size_t UringStorage::submit(std::span<StorageOp* const> ops) {
                 io_uring_prep_write(sqe, fd, op->buffer, op->length_bytes, op->offset_bytes);
                 break;
             case StorageOp::Kind::kSync:
-                // Never DSYNC writes: with the other core busy those take 4 ms, write then fdatasync keeps 105 us.
+                // Never DSYNC writes: with the other core busy those take 4 ms, write then
+                // fdatasync keeps 105 us.
                 io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
                 break;
         }
