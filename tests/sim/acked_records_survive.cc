@@ -1,5 +1,5 @@
-// An acknowledged record survives every crash and is read back byte for byte at the place it was acknowledged; so does
-// everything that a consumer was ever shown.
+// An acknowledged record survives every crash and is read back byte for byte at the place it was
+// acknowledged; so does everything that a consumer was ever shown.
 #include <map>
 #include <set>
 #include <utility>
@@ -12,12 +12,15 @@ namespace {
 class AckedRecordsSurvive final : public Promise {
   public:
     AckedRecordsSurvive() : Promise("acked_records_survive") {}
-    void acknowledged(const Sighting& s) override { promised_.emplace(std::pair(s.shard, s.sequence), s); }
+    void acknowledged(const Sighting& s) override {
+        promised_.emplace(std::pair(s.shard, s.sequence), s);
+    }
     void delivered(const Sighting& s) override {
         if (!s.intact) complain(at(s) + " came back with other bytes");
         const auto known = shown_.find({s.shard, s.sequence});
         if (known != shown_.end() && known->second.id != s.id) {
-            complain(at(s) + " was record " + std::to_string(known->second.id) + " for somebody before");
+            complain(at(s) + " was record " + std::to_string(known->second.id) +
+                     " for somebody before");
         }
         shown_.emplace(std::pair(s.shard, s.sequence), s);
         last_[s.party].emplace(std::pair(s.shard, s.sequence), s.id);
@@ -35,7 +38,8 @@ class AckedRecordsSurvive final : public Promise {
                 if (there == found.end()) {
                     complain(at(sighting) + what + " and is gone");
                 } else if (there->second != sighting.id) {
-                    complain(at(sighting) + what + " and is now record " + std::to_string(there->second));
+                    complain(at(sighting) + what + " and is now record " +
+                             std::to_string(there->second));
                 }
             }
         }
@@ -51,6 +55,8 @@ class AckedRecordsSurvive final : public Promise {
 
 }  // namespace
 
-std::unique_ptr<Promise> acked_records_survive() { return std::make_unique<AckedRecordsSurvive>(); }
+std::unique_ptr<Promise> acked_records_survive() {
+    return std::make_unique<AckedRecordsSurvive>();
+}
 
 }  // namespace eagre::test

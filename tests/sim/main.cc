@@ -1,7 +1,5 @@
-// eagre_sim: runs the simulation from seeds. A failure prints the promise that was broken and the one line that shows it again.
-#include <sys/wait.h>
-#include <unistd.h>
-
+// eagre_sim: runs the simulation from seeds. A failure prints the promise that was broken and the
+// one line that shows it again.
 #include <array>
 #include <charconv>
 #include <cinttypes>
@@ -9,6 +7,9 @@
 #include <cstdlib>
 #include <string>
 #include <string_view>
+
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/sim/simulation.h"
 
@@ -21,7 +22,7 @@ constexpr int kUsage = 2;
 
 struct Mutant {
     const char* name;
-    bool journal::Mutants::* flag;
+    bool journal::Mutants::*flag;
 };
 constexpr std::array<Mutant, 5> kMutants{{
     {"ack-before-sync", &journal::Mutants::ack_before_sync},
@@ -33,10 +34,12 @@ constexpr std::array<Mutant, 5> kMutants{{
 
 void usage(std::FILE* out) {
     std::fputs(
-        "eagre_sim: dataplane, control and clients in one simulated thread, with crashes, from a seed\n"
+        "eagre_sim: dataplane, control and clients in one simulated thread, with crashes, from a "
+        "seed\n"
         "  --seed=N      one run (default 1)          --seeds=N    seeds 1 to N\n"
         "  --ticks=N     turns with disturbances (default 4000)\n"
-        "  --mutant=NAME switch one protection off: ack-before-sync, skip-one-sync, ignore-run-crc,\n"
+        "  --mutant=NAME switch one protection off: ack-before-sync, skip-one-sync, "
+        "ignore-run-crc,\n"
         "                append-to-old-tail, accept-repeated-batch\n"
         "  --mutants     every mutant must be caught by one of 20 seeds\n"
         "  --talk        say what happens to the box\n"
@@ -46,40 +49,62 @@ void usage(std::FILE* out) {
 
 bool run_one(const SimulationOptions& options, std::string_view mutant) {
     const SimulationResult result = simulate(options);
-    std::printf("seed %" PRIu64 ": %" PRIu64 " put, %" PRIu64 " acknowledged, %" PRIu64 " failed, %" PRIu64
-                " delivered, %u crashes, %.1f s simulated, history %016" PRIx64 "\n",
-                options.seed, result.put_count, result.acked_count, result.failed_count, result.delivered_count,
-                result.crash_count, static_cast<double>(result.simulated_ns) / 1e9, result.history_hash);
+    std::printf("seed %" PRIu64 ": %" PRIu64 " put, %" PRIu64 " acknowledged, %" PRIu64
+                " failed, %" PRIu64 " delivered, %u crashes, %.1f s simulated, history %016" PRIx64
+                "\n",
+                options.seed, result.put_count, result.acked_count, result.failed_count,
+                result.delivered_count, result.crash_count,
+                static_cast<double>(result.simulated_ns) / 1e9, result.history_hash);
     if (!result.promise.empty()) {
-        std::printf("BROKEN PROMISE %s: %s\nagain: eagre_sim --seed=%" PRIu64 " --ticks=%" PRIu64 "%s%.*s --talk\n",
-                    result.promise.c_str(), result.what.c_str(), options.seed, options.ticks, mutant.empty() ? "" : " --mutant=",
-                    static_cast<int>(mutant.size()), mutant.data());
+        std::printf("BROKEN PROMISE %s: %s\nagain: eagre_sim --seed=%" PRIu64 " --ticks=%" PRIu64
+                    "%s%.*s --talk\n",
+                    result.promise.c_str(), result.what.c_str(), options.seed, options.ticks,
+                    mutant.empty() ? "" : " --mutant=", static_cast<int>(mutant.size()),
+                    mutant.data());
     }
     std::fflush(stdout);
     return result.promise.empty();
 }
 
+// The same seed must give the same history, to the last event.
+bool repeats(SimulationOptions options) {
+    const uint64_t first = simulate(options).history_hash;
+    const uint64_t second = simulate(options).history_hash;
+    if (first != second) {
+        std::printf("seed %" PRIu64 " is not deterministic: history %016" PRIx64
+                    ", then %016" PRIx64 "\n",
+                    options.seed, first, second);
+    }
+    return first == second;
+}
+
 // In a process of its own: an assertion that fails catches a mutant as well as a checker does.
-bool caught(const Mutant& mutant, uint64_t seed, uint64_t ticks) {
+bool turns_red(const SimulationOptions& options, std::string_view mutant) {
     std::fflush(stdout);
     const pid_t child = ::fork();
-    if (child == 0) {
-        SimulationOptions options;
-        options.seed = seed;
-        options.ticks = ticks;
-        options.mutants.*mutant.flag = true;
-        ::_exit(run_one(options, mutant.name) ? 0 : kPromiseBroken);
-    }
+    if (child == 0) ::_exit(run_one(options, mutant) ? 0 : kPromiseBroken);
     int status = 0;
     if (child < 0 || ::waitpid(child, &status, 0) != child) std::abort();
     return status != 0;
 }
 
+// Caught is a mutant when a seed that is green without it is red with it.
+bool caught(const Mutant& mutant, uint64_t ticks) {
+    for (uint64_t seed = 1; seed <= kMutantSeedCount; ++seed) {
+        SimulationOptions healthy;
+        healthy.seed = seed;
+        healthy.ticks = ticks;
+        SimulationOptions mutated = healthy;
+        mutated.mutants.*mutant.flag = true;
+        if (turns_red(mutated, mutant.name) && !turns_red(healthy, "")) return true;
+    }
+    return false;
+}
+
 int run_mutants(uint64_t ticks) {
     int survivors = 0;
     for (const Mutant& mutant : kMutants) {
-        bool dead = false;
-        for (uint64_t seed = 1; seed <= kMutantSeedCount && !dead; ++seed) dead = caught(mutant, seed, ticks);
+        const bool dead = caught(mutant, ticks);
         std::printf("mutant %s: %s\n", mutant.name, dead ? "caught" : "SURVIVED");
         survivors += dead ? 0 : 1;
     }
@@ -100,7 +125,8 @@ int run(int argc, char** argv) {
     std::string_view mutant_name;
     for (int i = 1; i < argc; ++i) {
         const std::string_view argument = argv[i];
-        if (number_of(argument, "--seed=", options.seed) || number_of(argument, "--seeds=", seeds) ||
+        if (number_of(argument, "--seed=", options.seed) ||
+            number_of(argument, "--seeds=", seeds) ||
             number_of(argument, "--ticks=", options.ticks)) {
             continue;
         }
@@ -123,7 +149,7 @@ int run(int argc, char** argv) {
         }
     }
     if (mutants) return run_mutants(options.ticks);
-    bool kept = true;
+    bool kept = seeds == 0 || repeats(options);
     const uint64_t last = seeds == 0 ? options.seed : seeds;
     for (options.seed = seeds == 0 ? options.seed : 1; options.seed <= last; ++options.seed) {
         kept = run_one(options, mutant_name) && kept;
@@ -134,4 +160,6 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace eagre::test
 
-int main(int argc, char** argv) { return eagre::test::run(argc, argv); }
+int main(int argc, char** argv) {
+    return eagre::test::run(argc, argv);
+}

@@ -1,4 +1,5 @@
-// A reader gets every sequence number of a shard, one after the other: a hole is only what it was told is damaged.
+// A reader gets every sequence number of a shard, one after the other: a hole is only what it was
+// told is damaged.
 #include <map>
 #include <utility>
 
@@ -13,7 +14,8 @@ class NoGapInIterator final : public Promise {
     void delivered(const Sighting& s) override {
         const auto [next, first] = next_.try_emplace({s.party, s.shard}, s.sequence);
         if (!first && next->second != s.sequence) {
-            complain(at(s) + " was delivered where sequence " + std::to_string(next->second) + " was due");
+            complain(at(s) + " was delivered where sequence " + std::to_string(next->second) +
+                     " was due");
         }
         next->second = s.sequence + 1;
     }
@@ -28,6 +30,8 @@ class NoGapInIterator final : public Promise {
 
 }  // namespace
 
-std::unique_ptr<Promise> no_gap_in_iterator() { return std::make_unique<NoGapInIterator>(); }
+std::unique_ptr<Promise> no_gap_in_iterator() {
+    return std::make_unique<NoGapInIterator>();
+}
 
 }  // namespace eagre::test

@@ -1,4 +1,5 @@
-// A record of an idempotent producer is stored once, however often its batch was sent, and each reader gets it once.
+// A record of an idempotent producer is stored once, however often its batch was sent, and each
+// reader gets it once.
 #include <map>
 #include <set>
 #include <utility>
@@ -22,8 +23,8 @@ class NothingTwice final : public Promise {
     void one_place(const Sighting& s) {
         const auto [place, first] = places_.try_emplace(s.id, Place{s.shard, s.sequence});
         if (first || place->second == Place{s.shard, s.sequence}) return;
-        complain(at(s) + " is also at sequence " + std::to_string(place->second.second) + " of shard " +
-                 std::to_string(place->second.first.value));
+        complain(at(s) + " is also at sequence " + std::to_string(place->second.second) +
+                 " of shard " + std::to_string(place->second.first.value));
     }
     std::map<uint64_t, Place> places_;
     std::map<uint32_t, std::set<uint64_t>> seen_;
@@ -31,6 +32,8 @@ class NothingTwice final : public Promise {
 
 }  // namespace
 
-std::unique_ptr<Promise> nothing_twice() { return std::make_unique<NothingTwice>(); }
+std::unique_ptr<Promise> nothing_twice() {
+    return std::make_unique<NothingTwice>();
+}
 
 }  // namespace eagre::test

@@ -1,6 +1,6 @@
 #pragma once
-// What a run of the simulator watches. Each promise is a file named for it; each sees everything that producers and readers
-// see and says, at once or at the end, when it was broken.
+// What a run of the simulator watches. Each promise is a file named for it; each sees everything
+// that producers and readers see and says, at once or at the end, when it was broken.
 
 #include <cstdint>
 #include <memory>
@@ -12,7 +12,8 @@
 
 namespace eagre::test {
 
-/// A record made by the workload: `id` rises with each put of all producers, so it also tells the order of one producer.
+/// A record made by the workload: `id` rises with each put of all producers, so it also tells the
+/// order of one producer.
 struct Sighting {
     uint32_t party = 0;  // Producer of an acknowledgement, reader of a delivery.
     ShardId shard;
@@ -30,9 +31,11 @@ class Promise {
 
     virtual void acknowledged(const Sighting&) {}
     virtual void delivered(const Sighting&) {}
-    /// Reader `party` was told (kDamaged) that [from, to) of a shard cannot be read, and the rot was ours.
+    /// Reader `party` was told (kDamaged) that [from, to) of a shard cannot be read, and the rot
+    /// was ours.
     virtual void excused(uint32_t /*party*/, ShardId, uint64_t /*from*/, uint64_t /*to*/) {}
-    /// The end: everything was given time to arrive; `readers` followed all along, `last_reader` read all anew after the last crash.
+    /// The end: everything was given time to arrive; `readers` followed all along, `last_reader`
+    /// read all anew after the last crash.
     virtual void finish(const std::vector<uint32_t>& /*readers*/, uint32_t /*last_reader*/) {}
 
     const std::optional<std::string>& broken() const { return broken_; }
@@ -43,8 +46,9 @@ class Promise {
         if (!broken_) broken_ = what;
     }
     static std::string at(const Sighting& s) {
-        return "record " + std::to_string(s.id) + " at shard " + std::to_string(s.shard.value) + " sequence " +
-               std::to_string(s.sequence) + " (party " + std::to_string(s.party) + ")";
+        return "record " + std::to_string(s.id) + " at shard " + std::to_string(s.shard.value) +
+               " sequence " + std::to_string(s.sequence) + " (party " + std::to_string(s.party) +
+               ")";
     }
 
   private:

@@ -23,7 +23,9 @@ SimControl::SimControl(io::sim::SimWorld& world) : world_(world) {
     catalog_ = std::move(*catalog);
 }
 
-SimControl::~SimControl() { kill(); }
+SimControl::~SimControl() {
+    kill();
+}
 
 void SimControl::start() {
     transport_ = std::make_unique<SimTransport>(world_);
@@ -51,11 +53,13 @@ Status SimControl::create_stream(const std::string& name, uint32_t shard_count) 
     if (!pipe) return pipe.error();
     frames::FramePipe frames(transport, *pipe, frames::PipeLimits{});
     flatbuffers::FlatBufferBuilder builder;
-    builder.Finish(wire::CreateAdminRequest(builder, wire::AdminOp::CreateStream, builder.CreateString(name), shard_count));
+    builder.Finish(wire::CreateAdminRequest(builder, wire::AdminOp::CreateStream,
+                                            builder.CreateString(name), shard_count));
     frame::FrameHeader header;
     header.kind = frame::FrameKind::kCommand;
     header.correlation = 1;
-    const Status queued = frames.send(header, std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize())));
+    const Status queued = frames.send(
+        header, std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize())));
     if (!queued) return queued;
     Status status = Errc::kTimeout;
     world_.run_until(
@@ -71,7 +75,8 @@ Status SimControl::create_stream(const std::string& name, uint32_t shard_count) 
             }
             if (!answer->has_value()) return false;
             const Errc code = frame::errc_of((**answer).header);
-            status = code == Errc::kOk ? Status{} : Status(error_of(code, (**answer).header.detail));
+            status =
+                code == Errc::kOk ? Status{} : Status(error_of(code, (**answer).header.detail));
             return true;
         },
         kAnswerNsMax);

@@ -1,6 +1,7 @@
 #pragma once
-// eagre-control without its main, on the simulated network, and an administrator who makes a stream. The catalogue lies in memory
-// and outlives the process, as a disk would: kill() and start() again.
+// eagre-control without its main, on the simulated network, and an administrator who makes a
+// stream. The catalogue lies in memory and outlives the process, as a disk would: kill() and
+// start() again.
 
 #include <cstdint>
 #include <memory>
@@ -27,7 +28,8 @@ class SimControl {
     void kill();
     bool alive() const { return controller_ != nullptr; }
     bool ready() const { return controller_ != nullptr && controller_->ready(); }
-    /// Asks on the administrators' socket and waits for the answer. Errors: what control answers, kTimeout.
+    /// Asks on the administrators' socket and waits for the answer. Errors: what control answers,
+    /// kTimeout.
     Status create_stream(const std::string& name, uint32_t shard_count);
 
   private:

@@ -7,7 +7,9 @@
 
 namespace eagre::test {
 
-Result<std::unique_ptr<SimEagred>> SimEagred::start(io::sim::SimWorld& world, io::sim::SimDisk& disk, const Options& options) {
+Result<std::unique_ptr<SimEagred>> SimEagred::start(io::sim::SimWorld& world,
+                                                    io::sim::SimDisk& disk,
+                                                    const Options& options) {
     const auto core_count = static_cast<uint32_t>(options.cpus.size());
     std::unique_ptr<SimEagred> eagred(new SimEagred(world, world.start_node(disk, core_count)));
     if (const Status up = eagred->bring_up(options); !up) {
@@ -21,7 +23,8 @@ Status SimEagred::bring_up(const Options& options) {
     box_.options = options;
     box_.core_count = static_cast<uint32_t>(options.cpus.size());
     io::Io first = node_.io(0);
-    const auto identity = open_data_directory(first.files, box_.core_count, options.journal.segment_bytes, first.seed);
+    const auto identity = open_data_directory(first.files, box_.core_count,
+                                              options.journal.segment_bytes, first.seed);
     if (!identity) return identity.error();
     box_.box_id_high = identity->id_high;
     box_.box_id_low = identity->id_low;
@@ -43,8 +46,8 @@ Status SimEagred::bring_up(const Options& options) {
     for (const auto& core : cores_) all.push_back(core.get());
     const Recovered recovered = merge_recovered(all);
     for (Core* core : all) {
-        core->start(recovered.streams, recovered.stream_id_max, recovered.shard_id_max, recovered.epoch,
-                    recovered.last_arrival_ns);
+        core->start(recovered.streams, recovered.stream_id_max, recovered.shard_id_max,
+                    recovered.epoch, recovered.last_arrival_ns);
         if (const Status listening = core->listen(); !listening) return listening;
     }
     if (const Status control = all[0]->listen_control(kDataplaneSocket); !control) return control;

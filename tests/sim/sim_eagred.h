@@ -1,5 +1,6 @@
 #pragma once
-// eagred without its main, on a simulated node: the same steps as dataplane/main.cc, its cores taking turns in one thread.
+// eagred without its main, on a simulated node: the same steps as dataplane/main.cc, its cores
+// taking turns in one thread.
 
 #include <cstdint>
 #include <memory>
@@ -17,14 +18,16 @@ inline constexpr const char* kDataplaneSocket = "sim/eagred.sock";
 class SimEagred {
   public:
     /// Recovers what is on `disk` and serves. Errors: as those of eagred's start.
-    static Result<std::unique_ptr<SimEagred>> start(io::sim::SimWorld& world, io::sim::SimDisk& disk, const Options& options);
+    static Result<std::unique_ptr<SimEagred>> start(io::sim::SimWorld& world,
+                                                    io::sim::SimDisk& disk, const Options& options);
     ~SimEagred();
     SimEagred(const SimEagred&) = delete;
     SimEagred& operator=(const SimEagred&) = delete;
 
     io::sim::SimNode& node() { return node_; }
     const std::vector<std::unique_ptr<Core>>& cores() const { return cores_; }
-    /// SIGTERM: seals the journals; the node is gone afterwards in any case. Errors: as Core::close.
+    /// SIGTERM: seals the journals; the node is gone afterwards in any case. Errors: as
+    /// Core::close.
     Status stop();
 
   private:

@@ -20,13 +20,17 @@ using io::sim::SimDisk;
 
 constexpr uint32_t kShardCount = 3;
 constexpr uint64_t kSecondNs = 1'000'000'000;
-constexpr uint64_t kUpNsMax = 60 * kSecondNs;      // For anything that must come about when nothing disturbs.
-constexpr uint64_t kChaosPerMillion = 4'000;       // Per tick.
+constexpr uint64_t kUpNsMax =
+    60 * kSecondNs;  // For anything that must come about when nothing disturbs.
+constexpr uint64_t kChaosPerMillion = 4'000;  // Per tick.
 
 class Simulation {
   public:
     explicit Simulation(const SimulationOptions& options)
-        : options_(options), chaos_(options.seed ^ 0x6368616f73ULL), world_(options.seed, faults()), control_(world_) {
+        : options_(options),
+          chaos_(options.seed ^ 0x6368616f73ULL),
+          world_(options.seed, faults()),
+          control_(world_) {
         promises_.push_back(acked_records_survive());
         promises_.push_back(sequence_numbers_increase());
         promises_.push_back(no_gap_in_iterator());
@@ -74,8 +78,8 @@ class Simulation {
     std::unique_ptr<SimEagred> eagred_;
     uint64_t down_until_tick_ = 0;
     uint64_t control_down_until_tick_ = 0;
-    uint64_t full_until_tick_ = 0;   // 0: there is room.
-    uint64_t restart_at_tick_ = 0;   // 0: no I/O error was ordered.
+    uint64_t full_until_tick_ = 0;  // 0: there is room.
+    uint64_t restart_at_tick_ = 0;  // 0: no I/O error was ordered.
     uint64_t tick_ = 0;
     uint32_t crash_count_ = 0;
     SimulationResult result_;
@@ -83,7 +87,8 @@ class Simulation {
 
 void Simulation::say(const char* format, ...) const {
     if (!options_.talkative) return;
-    std::fprintf(stderr, "tick %6" PRIu64 " %10.3f ms: ", tick_, static_cast<double>(world_.now_ns()) / 1e6);
+    std::fprintf(stderr, "tick %6" PRIu64 " %10.3f ms: ", tick_,
+                 static_cast<double>(world_.now_ns()) / 1e6);
     va_list arguments;
     va_start(arguments, format);
     std::vfprintf(stderr, format, arguments);
@@ -127,8 +132,10 @@ bool Simulation::all_kept() {
 bool Simulation::start() {
     auto eagred = SimEagred::start(world_, *disk_, box_options());
     if (!eagred) {
-        return fail("recovery", "eagred does not start: " + std::string(errc_name(eagred.error().code)) + " errno " +
-                                    std::to_string(eagred.error().os_errno) + " detail " + std::to_string(eagred.error().detail));
+        return fail("recovery",
+                    "eagred does not start: " + std::string(errc_name(eagred.error().code)) +
+                        " errno " + std::to_string(eagred.error().os_errno) + " detail " +
+                        std::to_string(eagred.error().detail));
     }
     eagred_ = std::move(*eagred);
     return true;
@@ -154,12 +161,16 @@ bool Simulation::rot_one() {
             if (!file) continue;
             std::vector<std::byte> content(file->size_bytes);
             file->current.read(0, content);
-            const void* found = ::memmem(content.data(), content.size(), bytes.data(), bytes.size());
+            const void* found =
+                ::memmem(content.data(), content.size(), bytes.data(), bytes.size());
             if (found == nullptr) continue;
-            const auto place = static_cast<uint64_t>(static_cast<const std::byte*>(found) - content.data());
-            if (!disk_->corrupt(path, place + 20 + chaos_.below(bytes.size() - 20), 0x10)) return false;
+            const auto place =
+                static_cast<uint64_t>(static_cast<const std::byte*>(found) - content.data());
+            if (!disk_->corrupt(path, place + 20 + chaos_.below(bytes.size() - 20), 0x10))
+                return false;
             workload_->note_rot({victim->shard, victim->sequence});
-            say("rot in record %" PRIu64 " (shard %" PRIu64 " sequence %" PRIu64 ")", victim->id, victim->shard.value, victim->sequence);
+            say("rot in record %" PRIu64 " (shard %" PRIu64 " sequence %" PRIu64 ")", victim->id,
+                victim->shard.value, victim->sequence);
             return true;
         }
     }
@@ -182,7 +193,8 @@ void Simulation::disturb() {
             say("stopped in good order");
             // A journal that failed because we ordered it can't be sealed.
             if (const Status stopped = eagred_->stop(); !stopped && restart_at_tick_ == 0) {
-                fail("recovery", "eagred does not stop: " + std::string(errc_name(stopped.error().code)));
+                fail("recovery",
+                     "eagred does not stop: " + std::string(errc_name(stopped.error().code)));
             }
             eagred_.reset();
         }
@@ -198,11 +210,13 @@ void Simulation::disturb() {
         say("all connections reset");
         world_.network().reset_all();
     } else if (what == 9 && eagred_) {
-        const auto jump_ns = static_cast<int64_t>(chaos_.below(10 * kSecondNs)) - static_cast<int64_t>(5 * kSecondNs);
+        const auto jump_ns = static_cast<int64_t>(chaos_.below(10 * kSecondNs)) -
+                             static_cast<int64_t>(5 * kSecondNs);
         say("wall clock jumps by %.3f s", static_cast<double>(jump_ns) / 1e9);
         eagred_->node().jump_wall(jump_ns);
     } else if (what == 10 && eagred_ && restart_at_tick_ == 0) {
-        // The journal fails for good; its producers hear OutcomeUnknown until somebody starts eagred anew.
+        // The journal fails for good; its producers hear OutcomeUnknown until somebody starts
+        // eagred anew.
         const bool sync = chaos_.below(2) == 0;
         say("the next %s fails", sync ? "sync" : "write");
         (sync ? world_.faults().sync_error_nth : world_.faults().write_error_nth) = 1;
@@ -235,13 +249,15 @@ void Simulation::relent() {
 void Simulation::come_back() {
     if (!eagred_ && tick_ >= down_until_tick_ && full_until_tick_ == 0) {
         if (chaos_.below(4) == 0) {
-            // A crash during recovery: take what the disk would be at one of its steps, and begin again from there.
+            // A crash during recovery: take what the disk would be at one of its steps, and begin
+            // again from there.
             uint64_t step = 0;
             const uint64_t crash_step = 1 + chaos_.below(60);
             std::unique_ptr<SimDisk> image;
             const uint64_t seed = chaos_.next();
             disk_->on_change([&] {
-                if (++step == crash_step) image = disk_->image_after(CrashPlan::power_lost_seeded(*disk_, seed));
+                if (++step == crash_step)
+                    image = disk_->image_after(CrashPlan::power_lost_seeded(*disk_, seed));
             });
             const bool up = start();
             disk_->on_change(nullptr);
@@ -254,7 +270,8 @@ void Simulation::come_back() {
             }
         }
         if (!eagred_ && !start()) return;
-        say("eagred is up, incarnation %" PRIu64 ", late writes %zu", eagred_->cores()[0]->incarnation(), disk_->late_write_count());
+        say("eagred is up, incarnation %" PRIu64 ", late writes %zu",
+            eagred_->cores()[0]->incarnation(), disk_->late_write_count());
     }
     if (!control_.alive() && tick_ >= control_down_until_tick_) {
         control_.start();
@@ -292,11 +309,13 @@ SimulationResult Simulation::run() {
     const auto live = [this]() -> bool {
         if (!start()) return false;
         control_.start();
-        if (!world_.run_until([this] { return control_.ready(); }, kUpNsMax)) return fail("liveness", "control never agrees");
+        if (!world_.run_until([this] { return control_.ready(); }, kUpNsMax))
+            return fail("liveness", "control never agrees");
         if (const Status made = control_.create_stream("sim", kShardCount); !made) {
             return fail("liveness", "no stream: " + std::string(errc_name(made.error().code)));
         }
-        if (!workload_->add_producer() || !workload_->add_producer()) return fail("liveness", "no producer can be made");
+        if (!workload_->add_producer() || !workload_->add_producer())
+            return fail("liveness", "no producer can be made");
         if (!workload_->add_reader(client::ConsumerOptions::Mode::kSubscribe) ||
             !workload_->add_reader(client::ConsumerOptions::Mode::kPull)) {
             return fail("liveness", "no reader can be made");
@@ -312,12 +331,14 @@ SimulationResult Simulation::run() {
             if (!all_kept()) return false;
         }
         if (!settle()) return false;
-        // The last loss of power takes all that was not synced. Then somebody reads everything anew.
+        // The last loss of power takes all that was not synced. Then somebody reads everything
+        // anew.
         const std::vector<uint32_t> followers = workload_->readers();
         if (!rotten) rot_one();
         crash(CrashPlan::power_lost(0));
         if (!start()) return false;
-        if (!workload_->add_reader(client::ConsumerOptions::Mode::kPull)) return fail("liveness", "no reader after the last crash");
+        if (!workload_->add_reader(client::ConsumerOptions::Mode::kPull))
+            return fail("liveness", "no reader after the last crash");
         const uint32_t last_reader = workload_->readers().back();
         world_.run_until([&] { return workload_->reader_has_read_all(last_reader); }, kUpNsMax);
         for (auto& promise : promises_) promise->finish(followers, last_reader);
@@ -336,6 +357,8 @@ SimulationResult Simulation::run() {
 
 }  // namespace
 
-SimulationResult simulate(const SimulationOptions& options) { return Simulation(options).run(); }
+SimulationResult simulate(const SimulationOptions& options) {
+    return Simulation(options).run();
+}
 
 }  // namespace eagre::test

@@ -1,6 +1,6 @@
 #pragma once
-// One run: a box, its control, producers and readers in one thread, with crashes, until `ticks` are over; then quiet, one last
-// loss of power, and the accounts are settled.
+// One run: a box, its control, producers and readers in one thread, with crashes, until `ticks` are
+// over; then quiet, one last loss of power, and the accounts are settled.
 
 #include <cstdint>
 #include <string>

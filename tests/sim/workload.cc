@@ -18,7 +18,8 @@ constexpr size_t kRotDistance = 400;
 
 std::vector<std::byte> record_bytes(uint64_t id, uint32_t party) {
     Prng prng(id * 1'000'003 + party);
-    const uint64_t length = kRecordHeadBytes + prng.below(id % 97 == 0 ? 20 * kRecordBytesSpread : kRecordBytesSpread);
+    const uint64_t length =
+        kRecordHeadBytes + prng.below(id % 97 == 0 ? 20 * kRecordBytesSpread : kRecordBytesSpread);
     std::vector<std::byte> bytes(length);
     const uint64_t head[] = {id, party, length};
     std::memcpy(bytes.data(), head, sizeof(head));
@@ -36,7 +37,11 @@ RecordIdentity identify(std::span<const std::byte> bytes) {
 }
 
 Workload::Workload(io::sim::SimWorld& world, Promises& promises, std::string stream, uint16_t port)
-    : world_(world), promises_(promises), stream_(std::move(stream)), port_(port), prng_(world.prng().next()) {}
+    : world_(world),
+      promises_(promises),
+      stream_(std::move(stream)),
+      port_(port),
+      prng_(world.prng().next()) {}
 
 Workload::~Workload() {
     for (auto* parties : {&producers_, &readers_}) {
@@ -72,7 +77,9 @@ bool Workload::add_producer() {
     auto producer = party->client->make_producer(stream_, options);
     if (!producer) return false;
     party->producer = std::move(*producer);
-    party->producer->on_outcome([this, p = party.get()](const client::BatchOutcome& outcome) { take_outcome(*p, outcome); });
+    party->producer->on_outcome([this, p = party.get()](const client::BatchOutcome& outcome) {
+        take_outcome(*p, outcome);
+    });
     run(*party);
     producers_.push_back(std::move(party));
     return true;
@@ -88,8 +95,10 @@ bool Workload::add_reader(client::ConsumerOptions::Mode mode) {
     auto consumer = party->client->make_consumer(stream_, options);
     if (!consumer) return false;
     party->consumer = std::move(*consumer);
-    party->consumer->on_delivery([this, p = party.get()](const client::Delivery& delivery) { take_delivery(*p, delivery); });
-    party->consumer->on_event([this, p = party.get()](ShardId shard, Error error) { take_event(*p, shard, error); });
+    party->consumer->on_delivery(
+        [this, p = party.get()](const client::Delivery& delivery) { take_delivery(*p, delivery); });
+    party->consumer->on_event(
+        [this, p = party.get()](ShardId shard, Error error) { take_event(*p, shard, error); });
     run(*party);
     readers_.push_back(std::move(party));
     return true;
@@ -102,7 +111,8 @@ void Workload::put_some() {
             const std::vector<std::byte> bytes = record_bytes(next_id_, party->number);
             const std::string key = "key-" + std::to_string(prng_.below(kKeyCount));
             const frame::RecordView record{key, bytes, {}, 0, 0};
-            if (!party->producer->put(record, next_id_)) break;  // The window is full: the next turn.
+            if (!party->producer->put(record, next_id_))
+                break;  // The window is full: the next turn.
             ++next_id_;
         }
     }
@@ -114,7 +124,8 @@ void Workload::take_outcome(Party& party, const client::BatchOutcome& outcome) {
         return;
     }
     for (size_t i = 0; i < outcome.tags.size(); ++i) {
-        const Sighting sighting{party.number, outcome.shard, outcome.first_sequence.value + i, outcome.tags[i], party.number, true};
+        const Sighting sighting{party.number,    outcome.shard, outcome.first_sequence.value + i,
+                                outcome.tags[i], party.number,  true};
         acked_.push_back(sighting);
         uint64_t& end = acked_end_[sighting.shard];
         end = std::max(end, sighting.sequence + 1);
@@ -125,8 +136,8 @@ void Workload::take_outcome(Party& party, const client::BatchOutcome& outcome) {
 void Workload::take_delivery(Party& party, const client::Delivery& delivery) {
     for (uint32_t i = delivery.skip; i < delivery.batch.record_count(); ++i) {
         const RecordIdentity identity = identify(delivery.batch.record(i).data);
-        const Sighting sighting{party.number,       delivery.shard, delivery.first_sequence.value + i,
-                                identity.id,        identity.party, identity.intact};
+        const Sighting sighting{party.number, delivery.shard, delivery.first_sequence.value + i,
+                                identity.id,  identity.party, identity.intact};
         ++delivered_count_;
         party.next[delivery.shard] = sighting.sequence + 1;
         for (auto& promise : promises_) promise->delivered(sighting);

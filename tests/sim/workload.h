@@ -1,6 +1,6 @@
 #pragma once
-// Who produces and who reads in a simulated run, and what the records look like: their bytes follow from their id, so that
-// each reader can check each byte.
+// Who produces and who reads in a simulated run, and what the records look like: their bytes follow
+// from their id, so that each reader can check each byte.
 
 #include <cstddef>
 #include <cstdint>
@@ -15,8 +15,8 @@
 
 namespace eagre::test {
 
-inline constexpr uint32_t kProducerParty = 1;   // Producers are parties 1, 2, ...
-inline constexpr uint32_t kReaderParty = 101;   // ... and readers 101, 102, ...
+inline constexpr uint32_t kProducerParty = 1;  // Producers are parties 1, 2, ...
+inline constexpr uint32_t kReaderParty = 101;  // ... and readers 101, 102, ...
 
 /// Bytes of record `id` made by producer `party`: at least 24.
 std::vector<std::byte> record_bytes(uint64_t id, uint32_t party);
@@ -42,7 +42,8 @@ class Workload {
     Workload(const Workload&) = delete;
     Workload& operator=(const Workload&) = delete;
 
-    /// Wait for the dataplane: call outside of turns, when it serves. False: they could not connect.
+    /// Wait for the dataplane: call outside of turns, when it serves. False: they could not
+    /// connect.
     bool add_producer();
     bool add_reader(client::ConsumerOptions::Mode mode);
 
@@ -50,7 +51,8 @@ class Workload {
     void put_some();
     /// True when every producer has its answers.
     bool all_answered() const;
-    /// True when every reader has had the record of every acknowledgement, or been told that it rotted.
+    /// True when every reader has had the record of every acknowledgement, or been told that it
+    /// rotted.
     bool all_read() const;
     bool reader_has_read_all(uint32_t reader) const;
     void note_rot(Rot rot) { rots_.push_back(rot); }

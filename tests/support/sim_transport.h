@@ -1,6 +1,7 @@
 #pragma once
-// The client library on the simulated network: byte pipes of a SimWorld. wait() lets the rest of the world take its turns, so
-// that a client's waiting calls (connect, describe, drain) work in the one thread in which everything lives.
+// The client library on the simulated network: byte pipes of a SimWorld. wait() lets the rest of
+// the world take its turns, so that a client's waiting calls (connect, describe, drain) work in the
+// one thread in which everything lives.
 
 #include <cstdint>
 #include <deque>
@@ -26,7 +27,8 @@ class SimTransport final : public client::Transport, public io::sim::SimPipeOwne
     Result<size_t> send(client::PipeId pipe, std::span<const client::Slice> slices) override;
     Result<size_t> receive(client::PipeId pipe, std::span<std::byte> target) override;
     void close(client::PipeId pipe) override;
-    /// 0: one turn of the world. Inside a turn of the world (a client that is an actor) it returns at once.
+    /// 0: one turn of the world. Inside a turn of the world (a client that is an actor) it returns
+    /// at once.
     void wait(uint64_t timeout_ns) override;
     uint64_t monotonic_ns() override { return world_.now_ns(); }
     uint64_t wall_ns() override { return world_.wall_start_ns() + world_.now_ns(); }
@@ -43,7 +45,8 @@ class SimTransport final : public client::Transport, public io::sim::SimPipeOwne
   private:
     io::sim::SimWorld& world_;
     Prng prng_;
-    std::set<uint64_t> ready_;  // Pipes with something that receive() has not yet come to the end of.
+    std::set<uint64_t>
+        ready_;  // Pipes with something that receive() has not yet come to the end of.
     std::deque<uint64_t> waiting_;  // Accepted by the network, not yet by us.
     bool progress_ = false;
 };

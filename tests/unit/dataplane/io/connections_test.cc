@@ -1,10 +1,10 @@
-// Conformance of Connections: who connects, what arrives, what back-pressure and ends look like, and that each event is
-// given exactly when connections.h says.
+// Conformance of Connections: who connects, what arrives, what back-pressure and ends look like,
+// and that each event is given exactly when connections.h says.
 #include "dataplane/io/connections.h"
 
-#include <sys/stat.h>
-
 #include <map>
+
+#include <sys/stat.h>
 
 #include "tests/unit/dataplane/io/io_rig.h"
 
@@ -26,7 +26,8 @@ class ConnectionsConformance : public IoConformance {
         ASSERT_TRUE(pipe);
         pipe_ = *pipe;
         ASSERT_TRUE(until([&] { return saw(Kind::kAccepted); }));
-        EXPECT_EQ(seen_.front().kind, Kind::kAccepted) << "nothing of a connection before it is there";
+        EXPECT_EQ(seen_.front().kind, Kind::kAccepted)
+            << "nothing of a connection before it is there";
         EXPECT_EQ(seen_.front().listener, listener_);
         connection_ = seen_.front().connection;
         seen_.clear();
@@ -82,7 +83,8 @@ TEST_P(ConnectionsConformance, SixthVersionToo) {
         sockaddr_in6 any{};
         any.sin6_family = AF_INET6;
         any.sin6_addr = IN6ADDR_LOOPBACK_INIT;
-        const bool usable = probe >= 0 && ::bind(probe, reinterpret_cast<sockaddr*>(&any), sizeof(any)) == 0;
+        const bool usable =
+            probe >= 0 && ::bind(probe, reinterpret_cast<sockaddr*>(&any), sizeof(any)) == 0;
         if (probe >= 0) ::close(probe);
         if (!usable) GTEST_SKIP() << "no IPv6 loopback on this machine";
     }
@@ -156,7 +158,8 @@ TEST_P(ConnectionsConformance, BackPressureIsFewerBytesAndThenWritable) {
     std::string block(256 * 1024, 'b');
     size_t sent = 0;
     for (size_t taken = block.size(); taken == block.size();) {
-        for (size_t i = 0; i < block.size(); ++i) block[i] = static_cast<char>('a' + (sent + i) % 23);
+        for (size_t i = 0; i < block.size(); ++i)
+            block[i] = static_cast<char>('a' + (sent + i) % 23);
         taken = send(block);
         sent += taken;
         ASSERT_LT(sent, size_t{1} << 30U) << "a pipe without a bound";
@@ -181,7 +184,8 @@ TEST_P(ConnectionsConformance, BytesBeforeTheEndAreNotLost) {
     ASSERT_TRUE(until([&] { return (got += receive_all()).ends_with("<end>"); }));
     EXPECT_EQ(got, "last words<end>");
     io().connections.close(connection_);
-    EXPECT_EQ(io().connections.receive(connection_, {buffer_.data(), 16}).error().code, Errc::kDisconnected);
+    EXPECT_EQ(io().connections.receive(connection_, {buffer_.data(), 16}).error().code,
+              Errc::kDisconnected);
 }
 
 TEST_P(ConnectionsConformance, EndIsReported) {

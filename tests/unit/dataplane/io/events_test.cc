@@ -1,4 +1,5 @@
-// Conformance of Events and Clock: waiting ends by time, by wake() and by what arrives; time does not run backwards.
+// Conformance of Events and Clock: waiting ends by time, by wake() and by what arrives; time does
+// not run backwards.
 #include "dataplane/io/events.h"
 
 #include <chrono>

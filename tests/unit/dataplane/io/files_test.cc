@@ -1,4 +1,5 @@
-// Conformance of Files: names, sizes, atomic replacement, the lock, and which error each misuse gives.
+// Conformance of Files: names, sizes, atomic replacement, the lock, and which error each misuse
+// gives.
 #include "dataplane/io/files.h"
 
 #include "tests/unit/dataplane/io/io_rig.h"
@@ -43,7 +44,8 @@ TEST_P(FilesConformance, ErrorsAreTyped) {
     EXPECT_EQ(io().files.create("no/such/place", 4096).error().code, Errc::kIo);
     ASSERT_TRUE(io().files.create("once", 4096));
     EXPECT_EQ(io().files.create("once", 4096).error().os_errno, EEXIST);
-    // More than any file may have: refused at once (a disk that is really full is the simulator's part: sim_disk_test).
+    // More than any file may have: refused at once (a disk that is really full is the simulator's
+    // part: sim_disk_test).
     EXPECT_FALSE(io().files.create("huge", 1ULL << 46U));
     EXPECT_FALSE(io().files.exists("huge")) << "what was refused leaves nothing";
 }

@@ -1,12 +1,6 @@
 #pragma once
-// One Io of either back end, with somebody outside who can connect to it. The conformance suite runs on both.
-
-#include <arpa/inet.h>
-#include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
+// One Io of either back end, with somebody outside who can connect to it. The conformance suite
+// runs on both.
 
 #include <array>
 #include <cerrno>
@@ -17,6 +11,13 @@
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "dataplane/io/memory.h"
 #include "dataplane/io/sim/sim_world.h"
@@ -64,7 +65,8 @@ class RawSockets final : public client::Transport {
     Result<size_t> send(client::PipeId pipe, std::span<const client::Slice> slices) override {
         size_t taken = 0;
         for (const client::Slice& slice : slices) {
-            const ssize_t sent = ::send(fd_of(pipe), slice.data, slice.bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+            const ssize_t sent =
+                ::send(fd_of(pipe), slice.data, slice.bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
             if (sent < 0 && errno == EAGAIN) break;
             if (sent < 0) return os_error(Errc::kDisconnected, errno);
             taken += static_cast<size_t>(sent);
@@ -104,12 +106,14 @@ class IoConformance : public ::testing::TestWithParam<BackEnd> {
             node_ = &world_->start_node(disk_);
             outside_ = std::make_unique<test::SimTransport>(*world_);
         } else {
-            std::string pattern = (std::filesystem::temp_directory_path() / "eagre-io-XXXXXX").string();
+            std::string pattern =
+                (std::filesystem::temp_directory_path() / "eagre-io-XXXXXX").string();
             ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
             root_ = pattern;
             auto made = UringIo::create({root_});
             if (!made && made.error().code == Errc::kKernelTooOld) {
-                GTEST_SKIP() << "io_uring cannot be used here: " << std::strerror(made.error().os_errno);
+                GTEST_SKIP() << "io_uring cannot be used here: "
+                             << std::strerror(made.error().os_errno);
             }
             ASSERT_TRUE(made);
             uring_ = std::move(*made);
@@ -139,8 +143,10 @@ class IoConformance : public ::testing::TestWithParam<BackEnd> {
     }
     void collect_events() {
         std::array<ConnectionEvent, 16> events{};
-        for (size_t count = io().connections.events(events); count != 0; count = io().connections.events(events)) {
-            seen_.insert(seen_.end(), events.begin(), events.begin() + static_cast<ptrdiff_t>(count));
+        for (size_t count = io().connections.events(events); count != 0;
+             count = io().connections.events(events)) {
+            seen_.insert(seen_.end(), events.begin(),
+                         events.begin() + static_cast<ptrdiff_t>(count));
         }
     }
     bool saw(ConnectionEvent::Kind kind) const { return count_of(kind) != 0; }
@@ -161,7 +167,8 @@ class IoConformance : public ::testing::TestWithParam<BackEnd> {
         EXPECT_EQ(done[0], &op);
         return op.result;
     }
-    StorageOp op(StorageOp::Kind kind, FileId file, uint64_t offset_bytes, size_t at, uint32_t length_bytes) {
+    StorageOp op(StorageOp::Kind kind, FileId file, uint64_t offset_bytes, size_t at,
+                 uint32_t length_bytes) {
         return {kind, file, offset_bytes, buffer_.data() + at, length_bytes, 0, 0, nullptr};
     }
 
@@ -178,7 +185,8 @@ class IoConformance : public ::testing::TestWithParam<BackEnd> {
 inline std::string name_of_back_end(const ::testing::TestParamInfo<BackEnd>& info) {
     return info.param == BackEnd::kSim ? "Sim" : "Uring";
 }
-#define EAGRE_BOTH_BACK_ENDS(suite) \
-    INSTANTIATE_TEST_SUITE_P(Io, suite, ::testing::Values(BackEnd::kUring, BackEnd::kSim), name_of_back_end)
+#define EAGRE_BOTH_BACK_ENDS(suite)                                                        \
+    INSTANTIATE_TEST_SUITE_P(Io, suite, ::testing::Values(BackEnd::kUring, BackEnd::kSim), \
+                             name_of_back_end)
 
 }  // namespace eagre::io

@@ -1,12 +1,12 @@
-// What a simulated disk keeps and loses: the model that every crash test of the journal stands on. Method: write, sync and
-// crash by hand, then look at every sector and name that is left.
+// What a simulated disk keeps and loses: the model that every crash test of the journal stands on.
+// Method: write, sync and crash by hand, then look at every sector and name that is left.
 #include "dataplane/io/sim/sim_disk.h"
-
-#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <array>
 #include <cstring>
+
+#include <gtest/gtest.h>
 
 #include "dataplane/io/memory.h"
 #include "dataplane/io/sim/sim_world.h"
@@ -59,7 +59,9 @@ class SimDiskTest : public ::testing::Test {
         }
         return text;
     }
-    std::string after(const CrashPlan& plan, uint32_t count = 4) { return sectors(*disk_.image_after(plan), count); }
+    std::string after(const CrashPlan& plan, uint32_t count = 4) {
+        return sectors(*disk_.image_after(plan), count);
+    }
 
     SimWorld world_{7};
     SimDisk disk_;
@@ -80,11 +82,11 @@ TEST_F(SimDiskTest, UnsyncedSectorsSurviveEachForItself) {
 TEST_F(SimDiskTest, SyncCoversOnlyWritesReapedBeforeItWasSubmitted) {
     run(write(0, 512, 'A'));
     StorageOp second = write(512, 512, 'B', 1);
-    submit(second);                  // In flight when the sync is submitted ...
+    submit(second);  // In flight when the sync is submitted ...
     StorageOp barrier = sync();
     submit(barrier);
     reap_one();
-    reap_one();                      // ... and completed before it is over: no difference.
+    reap_one();  // ... and completed before it is over: no difference.
     EXPECT_EQ(after(CrashPlan::power_lost(0)), "A...");
     run(sync());
     EXPECT_EQ(after(CrashPlan::power_lost(0)), "AB..");
@@ -95,7 +97,7 @@ TEST_F(SimDiskTest, CompletedButUnreapedWriteIsNotCovered) {
     StorageOp op = write(0, 512, 'A');
     submit(op);
     world_.advance(1'000'000);
-    io().events.poll();              // It could be reaped, and is not.
+    io().events.poll();  // It could be reaped, and is not.
     StorageOp barrier = sync();
     submit(barrier);
     world_.advance(1'000'000);
@@ -133,7 +135,7 @@ TEST_F(SimDiskTest, KillKeepsWhatCompletedAndMayLandTheRestLate) {
     start(disk_);
     EXPECT_EQ(sectors(disk_, 4), "A...");
     file_ = *io().files.open("a");
-    run(sync());                     // Recovery makes durable what it has seen ...
+    run(sync());  // Recovery makes durable what it has seen ...
     EXPECT_EQ(after(CrashPlan::power_lost(0)), "A...");
     ASSERT_EQ(disk_.late_write_count(), 1U);
     EXPECT_EQ(disk_.land_late_writes(), 1U);
@@ -250,7 +252,14 @@ TEST(SimWorld, SameSeedSameHistory) {
         AlignedBuffer buffer = *AlignedBuffer::create(4096);
         const FileId file = *io.files.create("f", 4096);
         for (int i = 0; i < 50; ++i) {
-            StorageOp op{StorageOp::Kind::kWrite, file, 512 * (world.prng().below(8)), buffer.data(), 512, 0, 0, nullptr};
+            StorageOp op{StorageOp::Kind::kWrite,
+                         file,
+                         512 * (world.prng().below(8)),
+                         buffer.data(),
+                         512,
+                         0,
+                         0,
+                         nullptr};
             StorageOp* ops[] = {&op};
             EXPECT_EQ(io.storage.submit(ops), 1U);
             std::array<StorageOp*, 1> done{};

@@ -1,11 +1,12 @@
-// The simulated network: order under chunking, resets, refused and broken connections, and what the death of a process means
-// for its peers. Method: one node that listens, and client transports that connect to it.
+// The simulated network: order under chunking, resets, refused and broken connections, and what the
+// death of a process means for its peers. Method: one node that listens, and client transports that
+// connect to it.
 #include "dataplane/io/sim/sim_network.h"
-
-#include <gtest/gtest.h>
 
 #include <array>
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "dataplane/io/sim/sim_world.h"
 #include "tests/support/sim_transport.h"
@@ -25,7 +26,8 @@ class SimNetworkTest : public ::testing::Test {
     void connect() {
         pipe_ = *client_->connect("127.0.0.1", 4000);
         std::array<ConnectionEvent, 1> events{};
-        for (int i = 0; i < 100 && io().connections.events(events) == 0; ++i) io().events.wait(1'000'000);
+        for (int i = 0; i < 100 && io().connections.events(events) == 0; ++i)
+            io().events.wait(1'000'000);
         ASSERT_EQ(events[0].kind, ConnectionEvent::Kind::kAccepted);
         connection_ = events[0].connection;
     }

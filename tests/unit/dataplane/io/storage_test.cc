@@ -1,5 +1,5 @@
-// Conformance of Storage, the same for the real device and the simulated one: what is written is read, bounds of the
-// queue, ends of files, and that an operation comes back exactly once.
+// Conformance of Storage, the same for the real device and the simulated one: what is written is
+// read, bounds of the queue, ends of files, and that an operation comes back exactly once.
 #include "dataplane/io/storage.h"
 
 #include <set>
@@ -25,7 +25,9 @@ class StorageConformance : public IoConformance {
     FileId file_;
 };
 
-TEST_P(StorageConformance, BlocksAreOfAUsualSize) { EXPECT_TRUE(block_ == 512 || block_ == 4096) << block_; }
+TEST_P(StorageConformance, BlocksAreOfAUsualSize) {
+    EXPECT_TRUE(block_ == 512 || block_ == 4096) << block_;
+}
 
 TEST_P(StorageConformance, WhatIsWrittenAndSyncedIsRead) {
     for (size_t i = 0; i < 64 * 1024; ++i) buffer_.data()[i] = static_cast<std::byte>(i * 31 >> 3U);
