@@ -42,6 +42,7 @@ Result<Appended> append(Shard& shard, ProducerTable& producers, const frame::Fra
         return error_of(Errc::kStaleMap, context.map_version);
     }
 
+    if (payload.empty()) return Errc::kBadLength;  // A legal frame, but no batch, and no run of any journal.
     const auto room = shard.journal->begin_run(header.payload_bytes);
     if (!room) return room.error();
     EAGRE_ASSERT_EQ(room->size(), header.payload_bytes);

@@ -1,5 +1,7 @@
 """Frames that are wrong in every way we could think of, at a box that serves others meanwhile: a typed error to whoever
 sent them, the connection closed where the contract says so, a counter, and nobody else notices."""
+import os
+import random
 import struct
 import unittest
 
@@ -142,22 +144,64 @@ class BadInput(unittest.TestCase):
     def test_producers_that_do_not_count(self):
         records = [(self.feeder.key_of(self.shard()), b"first")]
         with self.box.connect() as connection:
+            own = self.shard_of_own("producers")
             for batch, body, expected in ((5, b"x", "UnknownProducer"), (0, b"first", None), (0, b"first", None),
                                           (0, b"other", "BatchMismatch"), (2, b"x", "BatchOutOfOrder")):
                 records = [(records[0][0], body)]
-                # Shard 1 of the feeder is checked record by record; this producer uses a stream of its own.
                 try:
-                    connection.append(self.own_shard().id, records, producer=77, batch=batch)
+                    connection.append(own, records, producer=77, batch=batch)
                     self.assertIsNone(expected, batch)
                 except wire.WireError as error:
                     self.assertEqual(error.name, expected, batch)
-            self.assertEqual(len(connection.read_all(self.own_shard().id)), 1)
+            self.assertEqual(len(connection.read_all(own)), 1)
 
-    def own_shard(self):
-        if not hasattr(type(self), "own"):
-            with self.box.admin() as admin:
-                type(self).own = admin.create("own", 1)
-        return self.own.shards[0]
+    def test_frames_at_random(self):
+        """Sound headers and CRCs around fields and payloads that a seeded generator made up: whatever they ask, the box
+        lives."""
+        own = self.shard_of_own("random")
+        seed = int(os.environ.get("EAGRE_SEED", "1"))
+        chance = random.Random(seed)
+        kinds = [wire.HELLO, wire.METADATA, wire.LOCATE, wire.READ, wire.SUBSCRIBE, 12, 13] * 4 + [wire.APPEND] * 20
+        kinds += [wire.APPEND_REPLY, wire.DELIVER, 29, wire.ERROR]
+        numbers = [0, 1, 2, 3, 10, own, 1 << 20, 1 << 40, (1 << 63) - 1, (1 << 64) - 1]
+        good = wire.batch_payload([(b"k%d" % i, b"data") for i in range(5)])
+
+        def payload():
+            choice = chance.randrange(4)
+            if choice == 0:
+                return b""
+            if choice == 1:
+                return chance.randbytes(8 * chance.randrange(1, 20))
+            data = bytearray(good)
+            for _ in range(chance.randrange(3)):
+                data[chance.randrange(len(data))] = chance.randrange(256)
+            return bytes(data)
+
+        closed, mark_number = 0, 4711
+        mark = wire.frame(wire.HELLO, bytes(wire.Builder({0: ("str", "mark")}).out), correlation=mark_number)
+        connection = self.box.connect()
+        for i in range(1500):
+            fields = {name: chance.choice(numbers) for name in ("correlation", "detail", "number", "sequence")}
+            # Never the shards of the feeder: it checks that nothing is in them but its own.
+            data = wire.frame(chance.choice(kinds), payload(), flags=chance.choice([0, 1, 2, 3, 4, 5, 0xffff]),
+                              shard=chance.choice([0, own, own, 1 << 40]),
+                              record_count=chance.choice([0, 1, 5, 6, 1 << 16, (1 << 32) - 1]), **fields)
+            try:
+                connection.send(data)
+                if i % 5 == 4:  # In pieces of five: what comes behind a frame that closed the connection tells nothing.
+                    connection.send(mark)
+                    while connection.receive().correlation != mark_number:
+                        pass
+            except wire.Disconnected:
+                self.assertTrue(self.box.eagred.running(), f"seed {seed}: {self.box.eagred.text()}")
+                connection.close()
+                connection, closed = self.box.connect(), closed + 1
+        connection.close()
+        self.assertGreater(closed, 50, "hardly anything was found fault with")
+
+    def shard_of_own(self, name):
+        with self.box.admin() as admin:
+            return admin.create(name, 1).shards[0].id
 
     def test_admin_socket_frames_that_lie(self):
         request = bytes(wire.Builder({0: ("u8", wire.LIST)}).out)
