@@ -97,6 +97,18 @@ void write_batches(const std::string& root) {
     }
 }
 
+// One patch each: a bit in the data, a commit's number, a run's length with its CRC put right.
+void write_patches(const std::string& root) {
+    Folder patches(root, "segment_fuzz");
+    const uint8_t seeds[][9] = {
+        {0, 0, 0, 16, 4, 1, 2, 3, 4}, {3, 1, 16, 0, 4, 9, 0, 0, 0}, {5, 1, 52, 0, 4, 8, 0, 0, 0}};
+    for (const auto& seed : seeds) {
+        Bytes bytes;
+        append(bytes, seed, sizeof seed);
+        patches.write(bytes);
+    }
+}
+
 class Schemas {
   public:
     explicit Schemas(const std::string& root) : folder_(root, "schema_fuzz") {}
@@ -158,6 +170,7 @@ int main(int argc, char** argv) {
         return 2;
     }
     write_batches(argv[1]);
+    write_patches(argv[1]);
     Schemas(argv[1]).write();
     return 0;
 }
