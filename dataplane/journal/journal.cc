@@ -66,6 +66,7 @@ Status JournalCore::start() {
 
 Result<std::unique_ptr<Journal>> Journal::open(io::Io& io, const JournalOptions& options) {
     EAGRE_ASSERT_EQ(options.segment_bytes % kPageBytes, 0U);
+    EAGRE_ASSERT_LE(options.write_align_bytes, kPageBytes);
     EAGRE_ASSERT_GE(options.segment_bytes, 16 * kPageBytes);
     EAGRE_ASSERT_LE(options.segment_bytes, kSegmentBytesMax);
     EAGRE_ASSERT_GE(options.commits_in_flight_max, 1U);

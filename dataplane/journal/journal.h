@@ -74,6 +74,8 @@ struct JournalOptions {
     uint64_t window_bytes = 32ULL << 20U;        // Memory ring: the open commit, those in flight and the recent past for readers.
     uint32_t commit_bytes_max = 1U << 20U;       // A commit is sealed at this size (a larger single run gets its own commit).
     uint32_t commits_in_flight_max = 2;          // Overlap only once a commit has filled to the cap.
+    uint32_t write_align_bytes = 4096;           // Writes begin and end at multiples of it (or of the device's block, if larger):
+                                                 // below the file system's block, ext4 takes direct writes one by one.
     uint32_t run_index_count = 128U << 10U;      // Runs of the window that readers find without the device.
     uint32_t shard_count_max = 16384;
     uint32_t producer_state_count_max = 16384;   // (producer, shard) pairs remembered.

@@ -29,6 +29,7 @@ inline JournalOptions small_options() {
     options.ready_segment_count = 1;
     options.window_bytes = 256 * 1024;
     options.commit_bytes_max = 32 * 1024;
+    options.write_align_bytes = 512;  // So that few sectors are unsynced at a time.
     options.run_index_count = 1024;
     options.shard_count_max = 64;
     options.producer_state_count_max = 16;
