@@ -21,15 +21,18 @@ bool CommitScan::run_at(uint64_t offset_bytes, RunHeader& header) const {
     if (offset_bytes + sizeof(RunHeader) > limit_bytes_) return false;
     if (load<uint32_t>(bytes_.data() + offset_bytes) != kRunMagic) return false;
     header = load<RunHeader>(bytes_.data() + offset_bytes);
-    return verify(header) && offset_bytes + sizeof(RunHeader) + header.stored_bytes <= limit_bytes_ &&
+    return verify(header) &&
+           offset_bytes + sizeof(RunHeader) + header.stored_bytes <= limit_bytes_ &&
            payload_good(header, offset_bytes);
 }
 
 ScannedCommit CommitScan::examine(uint64_t offset_bytes, const CommitExpected& expected) const {
     ScannedCommit commit;
     commit.offset_bytes = offset_bytes;
-    if (!header_at(offset_bytes, commit.header) || commit.header.number != expected.number) return commit;
-    if (expected.previous_known && commit.header.previous_crc != expected.previous_crc) return commit;
+    if (!header_at(offset_bytes, commit.header) || commit.header.number != expected.number)
+        return commit;
+    if (expected.previous_known && commit.header.previous_crc != expected.previous_crc)
+        return commit;
     commit.verdict = ScannedCommit::Verdict::kBadRuns;
     const uint64_t end = offset_bytes + commit.header.commit_bytes;
     if (end > limit_bytes_) return commit;
@@ -45,7 +48,8 @@ ScannedCommit CommitScan::examine(uint64_t offset_bytes, const CommitExpected& e
         at += sizeof(RunHeader) + run.stored_bytes;
     }
     if (at != end || runs_crc != commit.header.runs_crc) return commit;
-    commit.verdict = payloads_good ? ScannedCommit::Verdict::kGood : ScannedCommit::Verdict::kBadPayload;
+    commit.verdict =
+        payloads_good ? ScannedCommit::Verdict::kGood : ScannedCommit::Verdict::kBadPayload;
     return commit;
 }
 
@@ -58,7 +62,8 @@ ScannedCommit CommitScan::next(uint64_t offset_bytes, const CommitExpected& expe
 }
 
 bool CommitScan::find_header(uint64_t offset_bytes, uint64_t number, ScannedCommit& found) const {
-    for (uint64_t at = align_up(offset_bytes, 8); at + sizeof(CommitHeader) <= limit_bytes_; at += 8) {
+    for (uint64_t at = align_up(offset_bytes, 8); at + sizeof(CommitHeader) <= limit_bytes_;
+         at += 8) {
         if (header_at(at, found.header) && found.header.number > number) {
             found.offset_bytes = at;
             return true;
@@ -70,7 +75,8 @@ bool CommitScan::find_header(uint64_t offset_bytes, uint64_t number, ScannedComm
 uint64_t CommitScan::durable_mark_behind(uint64_t offset_bytes) const {
     uint64_t mark = 0;
     CommitHeader header;
-    for (uint64_t at = align_up(offset_bytes, 8); at + sizeof(CommitHeader) <= limit_bytes_; at += 8) {
+    for (uint64_t at = align_up(offset_bytes, 8); at + sizeof(CommitHeader) <= limit_bytes_;
+         at += 8) {
         if (header_at(at, header)) mark = std::max(mark, header.durable_mark);
     }
     return mark;

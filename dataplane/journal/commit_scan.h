@@ -1,5 +1,6 @@
 #pragma once
-// Reading commits out of the bytes of a segment that nobody vouches for. Pure functions over memory; fuzzed.
+// Reading commits out of the bytes of a segment that nobody vouches for. Pure functions over
+// memory; fuzzed.
 
 #include <cstdint>
 #include <span>
@@ -31,13 +32,17 @@ struct CommitExpected {
 class CommitScan {
   public:
     /// `bytes` is the segment from offset 0; nothing at or behind `limit_bytes` is looked at.
-    CommitScan(std::span<const std::byte> bytes, uint64_t limit_bytes, const SegmentHeader& segment, bool check_payload)
-        : bytes_(bytes), limit_bytes_(limit_bytes), segment_(segment), check_payload_(check_payload) {}
+    CommitScan(std::span<const std::byte> bytes, uint64_t limit_bytes, const SegmentHeader& segment,
+               bool check_payload)
+        : bytes_(bytes),
+          limit_bytes_(limit_bytes),
+          segment_(segment),
+          check_payload_(check_payload) {}
 
     /// The commit expected at `offset_bytes`, or at the next block boundary when that is padded.
     ScannedCommit next(uint64_t offset_bytes, const CommitExpected& expected) const;
-    /// The first good commit header of this segment at or behind `offset_bytes` with a number above `number`, whatever
-    /// became of its runs; false when there is none.
+    /// The first good commit header of this segment at or behind `offset_bytes` with a number above
+    /// `number`, whatever became of its runs; false when there is none.
     bool find_header(uint64_t offset_bytes, uint64_t number, ScannedCommit& found) const;
     /// The highest durable mark in any good commit header at or behind `offset_bytes`; 0: none.
     uint64_t durable_mark_behind(uint64_t offset_bytes) const;

@@ -34,7 +34,8 @@ uint64_t CommitWriter::oldest_needed() const {
 }
 
 uint64_t CommitWriter::end_offset() const {
-    const uint64_t end = run_count_ > 0 ? end_ : align_up(tail_, context_.block_bytes) + sizeof(CommitHeader);
+    const uint64_t end =
+        run_count_ > 0 ? end_ : align_up(tail_, context_.block_bytes) + sizeof(CommitHeader);
     return end - segment_->position_base;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
-// The hot path: runs gather in the open commit, in the window, where the file will have them; commits are written, then
-// synced; watermarks follow over a gapless prefix. No timer: a commit is what gathered while the last one was under way.
+// The hot path: runs gather in the open commit, in the window, where the file will have them;
+// commits are written, then synced; watermarks follow over a gapless prefix. No timer: a commit is
+// what gathered while the last one was under way.
 
 #include <array>
 #include <cstdint>
@@ -29,11 +30,13 @@ class CommitWriter final : public OpOwner {
     CommitWriter(Context& context, Window& window, RunIndex& runs, ShardTable& shards);
     static constexpr size_t kOpCount = kCommitQueueMax + 1;
 
-    /// Commits go on in `segment` from now on, behind `end`, at `offset_bytes`. Nothing is in the open commit.
+    /// Commits go on in `segment` from now on, behind `end`, at `offset_bytes`. Nothing is in the
+    /// open commit.
     void move_to(Segment& segment, const ChainEnd& end, uint64_t offset_bytes);
     Segment& segment() { return *segment_; }
     ChainEnd chain_end() const { return chain_; }
-    /// Offset behind the last run of the open commit, or where the next commit would end if it were empty.
+    /// Offset behind the last run of the open commit, or where the next commit would end if it were
+    /// empty.
     uint64_t end_offset() const;
     /// Offset behind the last sealed commit.
     uint64_t sealed_end_offset() const { return tail_ - segment_->position_base; }

@@ -13,7 +13,9 @@ constexpr uint32_t kDrainStepsMax = 10'000;
 
 }  // namespace
 
-Device::Device(io::Io& io, size_t op_count_max) : io_(io) { waiting_.reserve(op_count_max); }
+Device::Device(io::Io& io, size_t op_count_max) : io_(io) {
+    waiting_.reserve(op_count_max);
+}
 
 void Device::submit(DeviceOp& op, OpOwner* handler) {
     EAGRE_ASSERT(!op.under_way());
@@ -61,7 +63,8 @@ void Device::wait() {
 
 bool Device::drain() {
     for (uint32_t step = 0; in_flight_ > 0; ++step) {
-        if (step == kDrainStepsMax || (io_.storage.in_flight() == 0 && waiting_.empty())) return false;
+        if (step == kDrainStepsMax || (io_.storage.in_flight() == 0 && waiting_.empty()))
+            return false;
         wait();
     }
     return true;

@@ -1,6 +1,7 @@
 #pragma once
-// The journal's way to the disk: hands operations to io::Storage in order, keeps those that its queue did not take, and
-// tells each owner when its operation is done. Several journals of one core share a Storage; whoever reaps, dispatches.
+// The journal's way to the disk: hands operations to io::Storage in order, keeps those that its
+// queue did not take, and tells each owner when its operation is done. Several journals of one core
+// share a Storage; whoever reaps, dispatches.
 
 #include <cstdint>
 #include <vector>
@@ -12,14 +13,16 @@ namespace eagre::journal {
 class Device;
 class DeviceOp;
 
-/// Who hears that an operation is done. Called from Device::reap(), of this journal or of a neighbour on the core.
+/// Who hears that an operation is done. Called from Device::reap(), of this journal or of a
+/// neighbour on the core.
 class OpOwner {
   public:
     virtual ~OpOwner() = default;
     virtual void on_done(DeviceOp& op, uint64_t now_ns) = 0;
 };
 
-/// An operation of the journal. Kind, file, offset, buffer and length are the submitter's to fill in.
+/// An operation of the journal. Kind, file, offset, buffer and length are the submitter's to fill
+/// in.
 class DeviceOp final : public io::StorageOp {
   public:
     bool under_way() const { return device_ != nullptr; }
@@ -34,11 +37,13 @@ class DeviceOp final : public io::StorageOp {
 
 class Device {
   public:
-    /// Every owner has a fixed number of operations; `op_count_max` is their sum: no more can be under way.
+    /// Every owner has a fixed number of operations; `op_count_max` is their sum: no more can be
+    /// under way.
     Device(io::Io& io, size_t op_count_max);
 
     void submit(DeviceOp& op, OpOwner* handler);
-    /// Collects what has completed and calls the owners; then offers again what the queue did not take.
+    /// Collects what has completed and calls the owners; then offers again what the queue did not
+    /// take.
     void reap(uint64_t now_ns);
     /// Submitted by this journal and not yet done.
     size_t in_flight() const { return in_flight_; }

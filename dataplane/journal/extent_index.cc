@@ -40,8 +40,9 @@ bool ExtentIndex::joins(const LiveExtent& before, const Extent& next) const {
 
 void ExtentIndex::add(const Run& run) {
     EAGRE_ASSERT_LT(run.shard_slot, shard_count_max_);
-    const Extent extent{run.first_sequence, run.arrival_ns, static_cast<uint32_t>(run.offset_bytes / 8), run.bytes,
-                        run.record_count,   0};
+    const Extent extent{
+        run.first_sequence, run.arrival_ns,   static_cast<uint32_t>(run.offset_bytes / 8),
+        run.bytes,          run.record_count, 0};
     const LiveExtent added{extent, run.shard_slot, 0, 0, 0, 0, 0, run.arrival_ns};
     append(added);
     if (full()) compact();
@@ -52,7 +53,8 @@ void ExtentIndex::append(const LiveExtent& added) {
     if (heads.last != 0) {
         LiveExtent& last = extents_[heads.last - 1];
         if (joins(last, added.extent)) {
-            last.extent.bytes = static_cast<uint32_t>(added.extent.end_bytes() - last.extent.offset_bytes());
+            last.extent.bytes =
+                static_cast<uint32_t>(added.extent.end_bytes() - last.extent.offset_bytes());
             last.extent.record_count += added.extent.record_count;
             last.last_arrival_ns = added.last_arrival_ns;
             return;
@@ -74,7 +76,8 @@ void ExtentIndex::append(const LiveExtent& added) {
         extent.depth = before.depth + 1;
         if (before.jump != 0) {
             const LiveExtent& middle = extents_[before.jump - 1];
-            if (middle.jump != 0 && before.depth - middle.depth == middle.depth - extents_[middle.jump - 1].depth) {
+            if (middle.jump != 0 &&
+                before.depth - middle.depth == middle.depth - extents_[middle.jump - 1].depth) {
                 extent.jump = middle.jump;
             }
         }
@@ -83,7 +86,8 @@ void ExtentIndex::append(const LiveExtent& added) {
 }
 
 void ExtentIndex::compact() {
-    // Merging keeps the order of first offsets, and each step reads an extent before it can be overwritten.
+    // Merging keeps the order of first offsets, and each step reads an extent before it can be
+    // overwritten.
     while (count_ > capacity_ / 2 && doublings_ < kDoublingsMax) {
         ++doublings_;
         const uint32_t before = count_;
@@ -96,17 +100,21 @@ void ExtentIndex::compact() {
     }
 }
 
-uint32_t ExtentIndex::first_of(uint32_t shard_slot) const { return heads_[shard_slot].first - 1; }
+uint32_t ExtentIndex::first_of(uint32_t shard_slot) const {
+    return heads_[shard_slot].first - 1;
+}
 
 uint32_t ExtentIndex::find(uint32_t shard_slot, uint64_t sequence) const {
     uint32_t link = heads_[shard_slot].last;
     if (link == 0 || extents_[link - 1].extent.end_sequence() <= sequence) return kNone;
-    // Invariant: the extent at `link` ends behind `sequence`. Go back while an earlier one does too.
+    // Invariant: the extent at `link` ends behind `sequence`. Go back while an earlier one does
+    // too.
     for (;;) {
         const LiveExtent& extent = extents_[link - 1];
         if (extent.jump != 0 && extents_[extent.jump - 1].extent.end_sequence() > sequence) {
             link = extent.jump;
-        } else if (extent.previous != 0 && extents_[extent.previous - 1].extent.end_sequence() > sequence) {
+        } else if (extent.previous != 0 &&
+                   extents_[extent.previous - 1].extent.end_sequence() > sequence) {
             link = extent.previous;
         } else {
             return link - 1;
@@ -118,7 +126,8 @@ uint32_t ExtentIndex::find_time(uint32_t shard_slot, uint64_t arrival_ns) const 
     uint32_t link = heads_[shard_slot].last;
     while (link != 0 && extents_[link - 1].extent.arrival_ns >= arrival_ns) {
         const LiveExtent& extent = extents_[link - 1];
-        const bool jump = extent.jump != 0 && extents_[extent.jump - 1].extent.arrival_ns >= arrival_ns;
+        const bool jump =
+            extent.jump != 0 && extents_[extent.jump - 1].extent.arrival_ns >= arrival_ns;
         link = jump ? extent.jump : extent.previous;
     }
     return link - 1;

@@ -1,6 +1,7 @@
 #pragma once
-// Extents of the live segment, in memory: where each shard's runs lie. Bounded: when the table fills, what one extent may
-// span doubles and neighbours are merged. Linked per shard as the run index is; lookups are O(log n).
+// Extents of the live segment, in memory: where each shard's runs lie. Bounded: when the table
+// fills, what one extent may span doubles and neighbours are merged. Linked per shard as the run
+// index is; lookups are O(log n).
 
 #include <cstdint>
 #include <memory>
@@ -34,16 +35,19 @@ class ExtentIndex {
         uint64_t arrival_ns;
         uint32_t record_count;
     };
-    /// Runs come in the order of their offsets. The caller has made sure that the table is not full().
+    /// Runs come in the order of their offsets. The caller has made sure that the table is not
+    /// full().
     void add(const Run& run);
     /// No room even after merging: the segment must be sealed.
     bool full() const { return count_ == capacity_; }
     uint32_t count() const { return count_; }
     uint32_t capacity() const { return capacity_; }
     const LiveExtent& at(uint32_t index) const { return extents_[index]; }
-    /// Index of the shard's extent that holds `sequence` or of the first behind it; UINT32_MAX: none.
+    /// Index of the shard's extent that holds `sequence` or of the first behind it; UINT32_MAX:
+    /// none.
     uint32_t find(uint32_t shard_slot, uint64_t sequence) const;
-    /// Index of the shard's last extent whose first run arrived before `arrival_ns`; UINT32_MAX: none.
+    /// Index of the shard's last extent whose first run arrived before `arrival_ns`; UINT32_MAX:
+    /// none.
     uint32_t find_time(uint32_t shard_slot, uint64_t arrival_ns) const;
     /// Index of the shard's first extent; UINT32_MAX: none.
     uint32_t first_of(uint32_t shard_slot) const;

@@ -1,9 +1,9 @@
 #include "dataplane/journal/facts.h"
 
-#include <flatbuffers/flatbuffers.h>
-
 #include <algorithm>
 #include <bit>
+
+#include <flatbuffers/flatbuffers.h>
 
 #include "wire/base/assert.h"
 #include "wire/base/limits.h"
@@ -21,11 +21,14 @@ ShardTable::ShardTable(uint32_t shard_count_max) : shard_count_max_(std::max(sha
 size_t ShardTable::bucket_of(uint64_t shard) const {
     const size_t mask = buckets_.size() - 1;
     size_t bucket = (std::hash<ShardId>{}(ShardId{shard}) >> 20U) & mask;
-    while (buckets_[bucket].shard != 0 && buckets_[bucket].shard != shard) bucket = (bucket + 1) & mask;
+    while (buckets_[bucket].shard != 0 && buckets_[bucket].shard != shard)
+        bucket = (bucket + 1) & mask;
     return bucket;
 }
 
-ShardState* ShardTable::find(uint64_t shard) const { return shard == 0 ? nullptr : buckets_[bucket_of(shard)].state; }
+ShardState* ShardTable::find(uint64_t shard) const {
+    return shard == 0 ? nullptr : buckets_[bucket_of(shard)].state;
+}
 
 ShardState* ShardTable::take(uint64_t shard) {
     EAGRE_ASSERT_NE(shard, 0U);
@@ -75,8 +78,9 @@ const std::vector<uint32_t>& ShardTable::sorted() {
         for (uint32_t slot = 0; slot < slots_.size(); ++slot) {
             if (slots_[slot] != nullptr) sorted_.push_back(slot);
         }
-        std::sort(sorted_.begin(), sorted_.end(),
-                  [&](uint32_t a, uint32_t b) { return slots_[a]->facts.shard < slots_[b]->facts.shard; });
+        std::sort(sorted_.begin(), sorted_.end(), [&](uint32_t a, uint32_t b) {
+            return slots_[a]->facts.shard < slots_[b]->facts.shard;
+        });
         sorted_valid_ = true;
     }
     return sorted_;
@@ -107,16 +111,17 @@ std::vector<std::byte> encode_fact(const ShardFacts& facts) {
     const wire::FactKind kind = facts.deleted ? wire::FactKind::Deleted
                                 : facts.open  ? wire::FactKind::Opened
                                               : wire::FactKind::Closed;
-    builder.Finish(wire::CreateFact(builder, kind, info, facts.stream.value, name, facts.map_version,
-                                    facts.retention_ms, facts.record_bytes_max, facts.stream_created_ns,
-                                    facts.command_id, facts.epoch));
+    builder.Finish(wire::CreateFact(builder, kind, info, facts.stream.value, name,
+                                    facts.map_version, facts.retention_ms, facts.record_bytes_max,
+                                    facts.stream_created_ns, facts.command_id, facts.epoch));
     std::vector<std::byte> bytes(align_up(builder.GetSize(), 8));
     std::memcpy(bytes.data(), builder.GetBufferPointer(), builder.GetSize());
     return bytes;
 }
 
 Result<ShardFacts> decode_fact(std::span<const std::byte> payload) {
-    flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(payload.data()), payload.size());
+    flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(payload.data()),
+                                   payload.size());
     if (!verifier.VerifyBuffer<wire::Fact>(nullptr)) return Errc::kBadSchema;
     const auto* fact = flatbuffers::GetRoot<wire::Fact>(payload.data());
     const auto* shard = fact->shard();
@@ -181,7 +186,8 @@ bool from_record(const FactRecord& record, ShardState& state) {
     ShardFacts& facts = state.facts;
     facts.shard = ShardId{record.shard};
     facts.stream = StreamId{record.stream};
-    facts.range = {{record.starting_high, record.starting_low}, {record.ending_high, record.ending_low}};
+    facts.range = {{record.starting_high, record.starting_low},
+                   {record.ending_high, record.ending_low}};
     facts.parent = ShardId{record.parent};
     facts.adjacent_parent = ShardId{record.adjacent_parent};
     facts.first_sequence = SequenceNumber{record.first_sequence};
@@ -205,14 +211,16 @@ bool from_record(const FactRecord& record, ShardState& state) {
 }
 
 void merge_facts(ShardState& state, const ShardFacts& facts) {
-    const uint64_t next = std::max({state.appended_next, facts.next_sequence.value, facts.first_sequence.value});
-    const uint64_t horizon = std::max({state.facts.trim_horizon.value, facts.trim_horizon.value,
-                                       facts.first_sequence.value});
+    const uint64_t next =
+        std::max({state.appended_next, facts.next_sequence.value, facts.first_sequence.value});
+    const uint64_t horizon = std::max(
+        {state.facts.trim_horizon.value, facts.trim_horizon.value, facts.first_sequence.value});
     const bool deleted = state.facts.deleted || facts.deleted;
     state.facts = facts;
     state.facts.deleted = deleted;
     state.facts.trim_horizon = SequenceNumber{horizon};
-    // Nothing is between the old tail and a tail that a fact names (a shard that opens): both watermarks go there.
+    // Nothing is between the old tail and a tail that a fact names (a shard that opens): both
+    // watermarks go there.
     if (state.durable_next == state.appended_next) state.durable_next = next;
     state.appended_next = next;
     state.last_arrival_ns = std::max(state.last_arrival_ns, facts.last_arrival_ns);

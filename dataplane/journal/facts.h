@@ -1,5 +1,6 @@
 #pragma once
-// What the journal knows of each shard: facts, watermarks, where its youngest runs are. Found by id in O(1); bounded.
+// What the journal knows of each shard: facts, watermarks, where its youngest runs are. Found by id
+// in O(1); bounded.
 
 #include <cstdint>
 #include <memory>
@@ -16,7 +17,7 @@ struct ShardState {
     uint64_t durable_next = 0;     // The same for what is durable. durable_next <= appended_next.
     uint64_t last_arrival_ns = 0;  // Of the last run appended; never falls.
     uint64_t last_serial = 0;      // Its last run in the run index; 0: none.
-    uint64_t segment_first_sequence = 0;    // Of its first run in the live segment; 0: none yet.
+    uint64_t segment_first_sequence = 0;  // Of its first run in the live segment; 0: none yet.
     uint64_t segment_first_arrival_ns = 0;
     uint64_t deleted_segment = 0;  // Segment that was live when it was deleted.
     uint64_t pending_horizon = 0;  // Journaled, durable with commit `pending_commit`; 0: none.
@@ -70,7 +71,8 @@ FactRecord to_record(const ShardState& state);
 /// False: not a record that we wrote.
 bool from_record(const FactRecord& record, ShardState& state);
 
-/// Facts may come from anybody's memory: what only grows is kept from falling, what the journal knows better is kept.
+/// Facts may come from anybody's memory: what only grows is kept from falling, what the journal
+/// knows better is kept.
 void merge_facts(ShardState& state, const ShardFacts& facts);
 
 }  // namespace eagre::journal

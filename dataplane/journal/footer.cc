@@ -8,21 +8,27 @@ namespace eagre::journal {
 
 uint64_t FooterPlan::page_count(FooterSection section) const {
     switch (section) {
-        case FooterSection::kDirectory: return trailer.directory_pages;
-        case FooterSection::kExtents: return trailer.extent_pages;
-        case FooterSection::kFacts: return trailer.fact_pages;
-        case FooterSection::kProducers: return trailer.producer_pages;
+        case FooterSection::kDirectory:
+            return trailer.directory_pages;
+        case FooterSection::kExtents:
+            return trailer.extent_pages;
+        case FooterSection::kFacts:
+            return trailer.fact_pages;
+        case FooterSection::kProducers:
+            return trailer.producer_pages;
     }
     return 0;
 }
 
 uint64_t FooterPlan::page_count_all() const {
-    return uint64_t{trailer.directory_pages} + trailer.extent_pages + trailer.fact_pages + trailer.producer_pages;
+    return uint64_t{trailer.directory_pages} + trailer.extent_pages + trailer.fact_pages +
+           trailer.producer_pages;
 }
 
 uint64_t FooterPlan::page_offset(FooterSection section, uint64_t page) const {
     uint64_t before = 0;
-    for (uint32_t s = 1; s < static_cast<uint32_t>(section); ++s) before += page_count(static_cast<FooterSection>(s));
+    for (uint32_t s = 1; s < static_cast<uint32_t>(section); ++s)
+        before += page_count(static_cast<FooterSection>(s));
     return trailer.footer_offset + (before + page) * kPageBytes;
 }
 
@@ -30,7 +36,8 @@ bool verify_page(const std::byte* page, const PageIdentity& identity) {
     const auto header = load<PageHeader>(page);
     return header.magic == kPageMagic && header.segment_number == identity.segment_number &&
            header.incarnation == identity.incarnation && header.section == identity.section &&
-           header.page_index == identity.page_index && header.crc == crc32c({page + 8, kPageBytes - 8});
+           header.page_index == identity.page_index &&
+           header.crc == crc32c({page + 8, kPageBytes - 8});
 }
 
 /// Lays entries into pages one behind the other.
@@ -88,12 +95,14 @@ void FooterBuilder::build_directory(const FooterSource& source, Cursor& cursor, 
         entry.last_arrival_ns = state.last_arrival_ns;
         entry.trim_horizon = std::max(state.facts.trim_horizon.value, state.pending_horizon);
         entry.extent_index = extent_index;
-        for (uint32_t i = source.extents.first_of(slot); i != ExtentIndex::kNone; i = source.extents.next_of(i)) {
+        for (uint32_t i = source.extents.first_of(slot); i != ExtentIndex::kNone;
+             i = source.extents.next_of(i)) {
             if (entry.extent_count++ == 0) {
                 entry.first_sequence = source.extents.at(i).extent.first_sequence;
                 entry.first_arrival_ns = source.extents.at(i).extent.arrival_ns;
             }
-            trailer.last_arrival_ns = std::max(trailer.last_arrival_ns, source.extents.at(i).last_arrival_ns);
+            trailer.last_arrival_ns =
+                std::max(trailer.last_arrival_ns, source.extents.at(i).last_arrival_ns);
         }
         if (entry.extent_count > 0 &&
             (trailer.first_arrival_ns == 0 || entry.first_arrival_ns < trailer.first_arrival_ns)) {
@@ -107,14 +116,16 @@ void FooterBuilder::build_directory(const FooterSource& source, Cursor& cursor, 
 
 void FooterBuilder::build_extents(const FooterSource& source, Cursor& cursor) {
     for (const uint32_t slot : source.shards.sorted()) {
-        for (uint32_t i = source.extents.first_of(slot); i != ExtentIndex::kNone; i = source.extents.next_of(i)) {
+        for (uint32_t i = source.extents.first_of(slot); i != ExtentIndex::kNone;
+             i = source.extents.next_of(i)) {
             cursor.add(source.extents.at(i).extent);
         }
     }
 }
 
 void FooterBuilder::build(const FooterSource& source, uint64_t segment_bytes, Trailer& trailer) {
-    const FooterCounts counts{source.shards.count(), source.extents.count(), source.producers.count()};
+    const FooterCounts counts{source.shards.count(), source.extents.count(),
+                              source.producers.count()};
     bytes_ = counts.bytes();
     EAGRE_ASSERT_LE(bytes_, capacity_);
     trailer.footer_offset = segment_bytes - kPageBytes - bytes_;
@@ -135,11 +146,13 @@ void FooterBuilder::build(const FooterSource& source, uint64_t segment_bytes, Tr
     cursor.finish_page();
     trailer.extent_pages = cursor.page_count;
     cursor.begin(FooterSection::kFacts);
-    for (const uint32_t slot : source.shards.sorted()) cursor.add(to_record(source.shards.at_slot(slot)));
+    for (const uint32_t slot : source.shards.sorted())
+        cursor.add(to_record(source.shards.at_slot(slot)));
     cursor.finish_page();
     trailer.fact_pages = cursor.page_count;
     cursor.begin(FooterSection::kProducers);
-    for (uint32_t i = 0; i < source.producers.count(); ++i) cursor.add(to_record(source.producers.at(i)));
+    for (uint32_t i = 0; i < source.producers.count(); ++i)
+        cursor.add(to_record(source.producers.at(i)));
     cursor.finish_page();
     trailer.producer_pages = cursor.page_count;
     EAGRE_ASSERT_EQ(static_cast<uint64_t>(cursor.next_page - buffer_.get()), bytes_);
@@ -157,7 +170,8 @@ Status load_footer(std::span<const std::byte> pages, const Trailer& trailer, Sha
         const std::byte* bytes = page(FooterSection::kFacts, p);
         const uint32_t count = std::min(load<PageHeader>(bytes).entry_count, kFactsPerPage);
         for (uint32_t i = 0; i < count; ++i) {
-            const auto record = load<FactRecord>(bytes + sizeof(PageHeader) + i * sizeof(FactRecord));
+            const auto record =
+                load<FactRecord>(bytes + sizeof(PageHeader) + i * sizeof(FactRecord));
             if (record.shard == 0) return Errc::kCorruptDirectory;
             ShardState* state = shards.take(record.shard);
             if (state == nullptr) return error_of(Errc::kLimitExceeded, record.shard);
@@ -168,7 +182,8 @@ Status load_footer(std::span<const std::byte> pages, const Trailer& trailer, Sha
         const std::byte* bytes = page(FooterSection::kProducers, p);
         const uint32_t count = std::min(load<PageHeader>(bytes).entry_count, kProducersPerPage);
         for (uint32_t i = 0; i < count; ++i) {
-            const auto record = load<ProducerRecord>(bytes + sizeof(PageHeader) + i * sizeof(ProducerRecord));
+            const auto record =
+                load<ProducerRecord>(bytes + sizeof(PageHeader) + i * sizeof(ProducerRecord));
             ProducerFacts facts;
             if (!from_record(record, facts)) return Errc::kCorruptDirectory;
             if (!producers.remember(facts)) return error_of(Errc::kLimitExceeded, record.producer);

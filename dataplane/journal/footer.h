@@ -1,6 +1,7 @@
 #pragma once
-// The footer of a sealed segment: 4096-byte pages that each verify themselves, at the segment's end before the trailer.
-// Sections: directory (every shard: tails, and where its extents are), extents by shard, facts, producers.
+// The footer of a sealed segment: 4096-byte pages that each verify themselves, at the segment's end
+// before the trailer. Sections: directory (every shard: tails, and where its extents are), extents
+// by shard, facts, producers.
 
 #include <cstdint>
 #include <span>
@@ -48,13 +49,15 @@ struct FooterSource {
     const ExtentIndex& extents;
 };
 
-/// Builds footers in one buffer that is as large as the largest may be; memory is used as footers grow.
+/// Builds footers in one buffer that is as large as the largest may be; memory is used as footers
+/// grow.
 class FooterBuilder {
   public:
     explicit FooterBuilder(const FooterCounts& counts_max);
 
-    /// Writes all pages and fills in the trailer's counts, ids and times, and seals it. The caller has set the trailer's
-    /// segment, incarnation, end and last commit; the footer ends where the trailer's page begins.
+    /// Writes all pages and fills in the trailer's counts, ids and times, and seals it. The caller
+    /// has set the trailer's segment, incarnation, end and last commit; the footer ends where the
+    /// trailer's page begins.
     void build(const FooterSource& source, uint64_t segment_bytes, Trailer& trailer);
     std::span<std::byte> pages() { return {buffer_.get(), bytes_}; }
     /// A page that was built, by its offset in the segment.
@@ -73,7 +76,9 @@ class FooterBuilder {
 };
 
 /// Takes the snapshot that the pages of a footer hold into empty tables. Pages have been verified.
-/// Errors: kCorruptDirectory (counts that disagree), kLimitExceeded (more than the tables may hold).
-Status load_footer(std::span<const std::byte> pages, const Trailer& trailer, ShardTable& shards, ProducerTable& producers);
+/// Errors: kCorruptDirectory (counts that disagree), kLimitExceeded (more than the tables may
+/// hold).
+Status load_footer(std::span<const std::byte> pages, const Trailer& trailer, ShardTable& shards,
+                   ProducerTable& producers);
 
 }  // namespace eagre::journal

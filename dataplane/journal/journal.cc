@@ -14,7 +14,8 @@ namespace {
 constexpr uint32_t kCloseStepsMax = 60'000;
 
 uint32_t extent_count_max(const JournalOptions& options) {
-    return static_cast<uint32_t>(std::clamp<uint64_t>(options.segment_bytes / kPageBytes, 1024, 65536));
+    return static_cast<uint32_t>(
+        std::clamp<uint64_t>(options.segment_bytes / kPageBytes, 1024, 65536));
 }
 
 FooterCounts footer_counts_max(const JournalOptions& options) {
@@ -22,8 +23,8 @@ FooterCounts footer_counts_max(const JournalOptions& options) {
 }
 
 size_t op_count(const JournalOptions& options) {
-    return SegmentPool::kOpCount + SegmentSealer::kOpCount + PageCache::kOpCount + CommitWriter::kOpCount +
-           ReadPool::op_count(options) + Recovery::kOpCount;
+    return SegmentPool::kOpCount + SegmentSealer::kOpCount + PageCache::kOpCount +
+           CommitWriter::kOpCount + ReadPool::op_count(options) + Recovery::kOpCount;
 }
 
 }  // namespace
@@ -71,7 +72,8 @@ Result<std::unique_ptr<Journal>> Journal::open(io::Io& io, const JournalOptions&
     EAGRE_ASSERT_LE(options.segment_bytes, kSegmentBytesMax);
     EAGRE_ASSERT_GE(options.commits_in_flight_max, 1U);
     EAGRE_ASSERT_LE(options.commits_in_flight_max, kCommitQueueMax);
-    auto ring = io::MirroredBuffer::create(std::max<uint64_t>(options.window_bytes, 16 * kPageBytes));
+    auto ring =
+        io::MirroredBuffer::create(std::max<uint64_t>(options.window_bytes, 16 * kPageBytes));
     if (!ring) return ring.error();
     auto core = std::make_unique<JournalCore>(io, options, std::move(*ring));
     if (auto status = core->start(); !status) return status.error();
@@ -87,7 +89,8 @@ Result<CommitNumber> JournalCore::append_fact(const ShardFacts& facts) {
     EAGRE_ASSERT_NE(facts.shard.value, 0U);
     if (facts.stream_name.size() > kStreamNameBytesMax) return Errc::kBadArgument;
     ShardState* state = shards_.find(facts.shard.value);
-    if (state == nullptr && shards_.count() == context_.options.shard_count_max) return Errc::kLimitExceeded;
+    if (state == nullptr && shards_.count() == context_.options.shard_count_max)
+        return Errc::kLimitExceeded;
     ShardState merged;
     if (state != nullptr) merged = *state;
     merge_facts(merged, facts);
@@ -95,7 +98,8 @@ Result<CommitNumber> JournalCore::append_fact(const ShardFacts& facts) {
     const auto commit = append_system(merged.facts, merged.last_arrival_ns);
     if (!commit) return commit;
 
-    // The snapshot of a segment is taken by the next begin_run at the earliest: run and state change together.
+    // The snapshot of a segment is taken by the next begin_run at the earliest: run and state
+    // change together.
     state = shards_.take(facts.shard.value);
     const bool died = merged.facts.deleted && !state->facts.deleted;
     merge_facts(*state, facts);
@@ -140,7 +144,8 @@ Status JournalCore::remember_producer(const ProducerFacts& facts) {
 Result<std::unique_ptr<ShardReader>> JournalCore::open_reader(ShardId shard, SequenceNumber from) {
     const ShardState* state = shards_.find(shard.value);
     if (state == nullptr || state->facts.deleted) return Errc::kUnknownShard;
-    if (read_side_.reader_count >= kReaderCountMax) return error_of(Errc::kLimitExceeded, kReaderCountMax);
+    if (read_side_.reader_count >= kReaderCountMax)
+        return error_of(Errc::kLimitExceeded, kReaderCountMax);
     return std::unique_ptr<ShardReader>(std::make_unique<JournalReader>(read_side_, shard, from));
 }
 
@@ -163,8 +168,10 @@ Result<SequenceNumber> JournalCore::locate_time(ShardId shard, uint64_t arrival_
     }
     if (locator->reader == nullptr) {
         const auto start = chain_.find_time(*state, arrival_ns);
-        if (!start) return start.error().code == Errc::kDamaged ? Error{Errc::kBusy, 0, 0} : start.error();
-        locator->reader = std::make_unique<JournalReader>(read_side_, shard, SequenceNumber{*start});
+        if (!start)
+            return start.error().code == Errc::kDamaged ? Error{Errc::kBusy, 0, 0} : start.error();
+        locator->reader =
+            std::make_unique<JournalReader>(read_side_, shard, SequenceNumber{*start});
     }
     Result<SequenceNumber> answer = SequenceNumber{state->durable_next};
     for (;;) {
@@ -182,7 +189,8 @@ Result<SequenceNumber> JournalCore::locate_time(ShardId shard, uint64_t arrival_
         if (*step == ShardReader::Step::kPending) return Errc::kBusy;
         if (*step == ShardReader::Step::kTail) break;
         if (view.header.arrival_ns >= arrival_ns) {
-            answer = SequenceNumber{std::max(view.header.first_sequence, state->facts.trim_horizon.value)};
+            answer = SequenceNumber{
+                std::max(view.header.first_sequence, state->facts.trim_horizon.value)};
             break;
         }
         locator->reader->advance();
@@ -202,7 +210,9 @@ SequenceNumber JournalCore::trim_horizon(ShardId shard) const {
     return SequenceNumber{state == nullptr ? 0 : state->facts.trim_horizon.value};
 }
 
-void JournalCore::retain(uint64_t retention_now_ns) { retention_.retain(*this, retention_now_ns); }
+void JournalCore::retain(uint64_t retention_now_ns) {
+    retention_.retain(*this, retention_now_ns);
+}
 
 Status JournalCore::close() {
     if (closed_) return {};

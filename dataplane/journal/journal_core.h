@@ -1,5 +1,6 @@
 #pragma once
-// The journal put together. Each part has its own file; this one says how they are connected and who calls whom.
+// The journal put together. Each part has its own file; this one says how they are connected and
+// who calls whom.
 
 #include <memory>
 #include <vector>
@@ -28,7 +29,9 @@ class JournalCore final : public Journal {
 
     const RecoveryReport& recovery() const override { return report_; }
     std::span<const ShardFacts> recovered_shards() const override { return recovered_shards_; }
-    std::span<const ProducerFacts> recovered_producers() const override { return recovered_producers_; }
+    std::span<const ProducerFacts> recovered_producers() const override {
+        return recovered_producers_;
+    }
     void release_recovered() override;
 
     Result<std::span<std::byte>> begin_run(uint32_t stored_bytes) override;
@@ -41,7 +44,9 @@ class JournalCore final : public Journal {
     CommitNumber durable() const override { return CommitNumber{writer_.durable_number()}; }
     CommitNumber written() const override { return CommitNumber{writer_.written_number()}; }
     CommitNumber open_commit() const override { return CommitNumber{writer_.open_number()}; }
-    bool busy() const override { return !writer_.idle() || sealer_.busy() || context_.device.in_flight() > 0; }
+    bool busy() const override {
+        return !writer_.idle() || sealer_.busy() || context_.device.in_flight() > 0;
+    }
     bool failed() const override { return context_.failed(); }
 
     Result<std::unique_ptr<ShardReader>> open_reader(ShardId shard, SequenceNumber from) override;
@@ -56,10 +61,13 @@ class JournalCore final : public Journal {
     const Histogram& write_latency_ns() const override { return writer_.write_latency_ns(); }
     const Histogram& sync_latency_ns() const override { return writer_.sync_latency_ns(); }
 
-    /// Journals that a shard's horizon rises; it takes effect when that is durable (retention's business).
+    /// Journals that a shard's horizon rises; it takes effect when that is durable (retention's
+    /// business).
     Result<CommitNumber> append_horizon(const ShardState& state, uint64_t horizon);
     /// The commit with the last run appended.
-    uint64_t last_commit() const { return writer_.open_number() - (writer_.open_has_runs() ? 0 : 1); }
+    uint64_t last_commit() const {
+        return writer_.open_number() - (writer_.open_has_runs() ? 0 : 1);
+    }
 
   private:
     friend class Recovery;

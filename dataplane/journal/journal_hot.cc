@@ -6,7 +6,8 @@
 
 namespace eagre::journal {
 
-// Room is kept for the footer that the segment would need if one more run of a new shard and a new producer came.
+// Room is kept for the footer that the segment would need if one more run of a new shard and a new
+// producer came.
 bool JournalCore::fits_segment(uint64_t run_bytes) const {
     const FooterCounts counts{uint64_t{shards_.count()} + 1, uint64_t{extents_.count()} + 1,
                               uint64_t{producers_.count()} + 1};
@@ -22,7 +23,8 @@ Result<std::span<std::byte>> JournalCore::begin_run(uint32_t stored_bytes) {
     if (runs_.next_serial() - writer_.durable_serial() >= runs_.capacity()) return Errc::kBusy;
     if (!fits_segment(sizeof(RunHeader) + stored_bytes)) {
         if (auto status = rotate(); !status) return status.error();
-        if (!fits_segment(sizeof(RunHeader) + stored_bytes)) return error_of(Errc::kRecordTooLarge, run_bytes_max_);
+        if (!fits_segment(sizeof(RunHeader) + stored_bytes))
+            return error_of(Errc::kRecordTooLarge, run_bytes_max_);
     }
     const auto bytes = writer_.reserve(stored_bytes);
     if (bytes.empty()) return Errc::kBusy;
@@ -43,8 +45,8 @@ CommitNumber JournalCore::finish_run(const RunHeader& header) {
     EAGRE_ASSERT_EQ(header.flags & kRunFlagSystem, 0);
     RunHeader sealed = header;
     seal(sealed);
-    EAGRE_VERIFY_SLOW(crc32c({window_.at(writer_.run_position()) + sizeof(RunHeader), header.stored_bytes}) ==
-                      header.payload_crc);
+    EAGRE_VERIFY_SLOW(crc32c({window_.at(writer_.run_position()) + sizeof(RunHeader),
+                              header.stored_bytes}) == header.payload_crc);
     add_run(sealed, *state);
     state->appended_next = header.first_sequence + header.record_count;
     state->last_arrival_ns = header.arrival_ns;
@@ -53,11 +55,13 @@ CommitNumber JournalCore::finish_run(const RunHeader& header) {
 }
 
 void JournalCore::add_run(const RunHeader& header, ShardState& state) {
-    extents_.add({state.slot, static_cast<uint32_t>(sizeof(RunHeader) + header.stored_bytes), writer_.run_offset(),
-                  header.first_sequence, header.arrival_ns, header.record_count});
+    extents_.add({state.slot, static_cast<uint32_t>(sizeof(RunHeader) + header.stored_bytes),
+                  writer_.run_offset(), header.first_sequence, header.arrival_ns,
+                  header.record_count});
     if (state.segment_first_sequence == 0) state.segment_first_sequence = header.first_sequence;
-    state.last_serial = runs_.add(
-        {writer_.run_position(), header.first_sequence, header.record_count, state.slot}, state.last_serial);
+    state.last_serial =
+        runs_.add({writer_.run_position(), header.first_sequence, header.record_count, state.slot},
+                  state.last_serial);
     writer_.take(header);
     ++context_.stats.run_count;
 }
@@ -74,12 +78,13 @@ void JournalCore::reset_live_index() {
     extents_.reset();
 }
 
-// Leaves the full segment for the next one. Its footer is a snapshot of this moment; header and footer are written while
-// the first commits of the new segment gather.
+// Leaves the full segment for the next one. Its footer is a snapshot of this moment; header and
+// footer are written while the first commits of the new segment gather.
 Status JournalCore::rotate() {
     if (sealer_.busy() || !writer_.can_seal()) return Errc::kBusy;
     Segment& full = writer_.segment();
-    if (!writer_.open_has_runs() && writer_.sealed_end_offset() == kSegmentDataOffset) return Errc::kRecordTooLarge;
+    if (!writer_.open_has_runs() && writer_.sealed_end_offset() == kSegmentDataOffset)
+        return Errc::kRecordTooLarge;
     if (!full.header_written) return Errc::kBusy;
     Segment* next = pool_.take_ready();
     if (next == nullptr) return pool_.disk_full() ? Errc::kDiskFull : Errc::kBusy;
@@ -93,7 +98,8 @@ Status JournalCore::rotate() {
     header.kind = SegmentKind::kNormal;
     header.segment_number = full.number() + 1;
     header.nonce = next_nonce(full.header.nonce, header.incarnation, header.segment_number);
-    header.predecessor = {full.number(), full.header.incarnation, end.end_bytes, end.commit_number, end.commit_crc, 0};
+    header.predecessor = {full.number(),     full.header.incarnation, end.end_bytes,
+                          end.commit_number, end.commit_crc,          0};
     seal(header);
     next->state = Segment::State::kLive;
     next->retention_due_ns = 0;

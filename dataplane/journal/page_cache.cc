@@ -22,7 +22,8 @@ Status PageCache::start() {
     return {};
 }
 
-Result<const std::byte*> PageCache::get(Segment& segment, FooterSection section, uint32_t page_index) {
+Result<const std::byte*> PageCache::get(Segment& segment, FooterSection section,
+                                        uint32_t page_index) {
     const FooterPlan plan{segment.trailer};
     EAGRE_ASSERT_LT(page_index, plan.page_count(section));
     const uint64_t offset = plan.page_offset(section, page_index);

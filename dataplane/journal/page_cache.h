@@ -1,6 +1,7 @@
 #pragma once
-// Footer pages of sealed segments, read on demand, verified, a bounded number kept. Lookups are written as loops over
-// cached pages that start again from the beginning when one was missing: no state, no allocation.
+// Footer pages of sealed segments, read on demand, verified, a bounded number kept. Lookups are
+// written as loops over cached pages that start again from the beginning when one was missing: no
+// state, no allocation.
 
 #include <cstdint>
 #include <vector>
@@ -21,8 +22,8 @@ class PageCache final : public OpOwner {
     /// Errors: kIo (memory).
     Status start();
 
-    /// The page, valid until the next poll of the journal or get(). Errors: kBusy (being read: ask again after poll()),
-    /// kDamaged (does not verify; the segment must be walked instead).
+    /// The page, valid until the next poll of the journal or get(). Errors: kBusy (being read: ask
+    /// again after poll()), kDamaged (does not verify; the segment must be walked instead).
     Result<const std::byte*> get(Segment& segment, FooterSection section, uint32_t page_index);
     /// No read of the segment is under way and none of its pages is kept.
     void forget(const Segment& segment);
@@ -36,13 +37,16 @@ class PageCache final : public OpOwner {
         bool damaged = false;
         DeviceOp op;
     };
-    std::byte* bytes_of(const Slot& slot) { return memory_.data() + static_cast<size_t>(&slot - slots_.data()) * kPageBytes; }
+    std::byte* bytes_of(const Slot& slot) {
+        return memory_.data() + static_cast<size_t>(&slot - slots_.data()) * kPageBytes;
+    }
 
     Context& context_;
     const SegmentSealer& sealer_;
     io::AlignedBuffer memory_;
     std::vector<Slot> slots_;
-    std::vector<uint64_t> keys_;  // Of slots_, apart, so that a search stays within 4 KiB of memory.
+    std::vector<uint64_t>
+        keys_;  // Of slots_, apart, so that a search stays within 4 KiB of memory.
     uint64_t clock_ = 0;
 };
 

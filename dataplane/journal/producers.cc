@@ -18,7 +18,8 @@ ProducerTable::ProducerTable(uint32_t count_max, uint64_t idle_ns_max)
 
 size_t ProducerTable::bucket_of(ProducerId producer, ShardId shard) const {
     const size_t mask = buckets_.size() - 1;
-    size_t bucket = ((std::hash<ProducerId>{}(producer) ^ (std::hash<ShardId>{}(shard) * 31)) >> 20U) & mask;
+    size_t bucket =
+        ((std::hash<ProducerId>{}(producer) ^ (std::hash<ShardId>{}(shard)*31)) >> 20U) & mask;
     while (buckets_[bucket] != 0) {
         const ProducerFacts& entry = entries_[buckets_[bucket] - 1];
         if (entry.producer == producer && entry.shard == shard) break;
@@ -44,7 +45,8 @@ void ProducerTable::keep_if(Keep keep) {
     }
     count_ = kept;
     std::fill(buckets_.begin(), buckets_.end(), 0U);
-    for (uint32_t i = 0; i < count_; ++i) buckets_[bucket_of(entries_[i].producer, entries_[i].shard)] = i + 1;
+    for (uint32_t i = 0; i < count_; ++i)
+        buckets_[bucket_of(entries_[i].producer, entries_[i].shard)] = i + 1;
 }
 
 void ProducerTable::drop_shard(ShardId shard) {
@@ -54,7 +56,9 @@ void ProducerTable::drop_shard(ShardId shard) {
 ProducerFacts* ProducerTable::take(ProducerId producer, ShardId shard, uint64_t now_ns) {
     size_t bucket = bucket_of(producer, shard);
     if (buckets_[bucket] == 0) {
-        const auto idle = [&](uint64_t arrival_ns) { return now_ns > arrival_ns && now_ns - arrival_ns > idle_ns_max_; };
+        const auto idle = [&](uint64_t arrival_ns) {
+            return now_ns > arrival_ns && now_ns - arrival_ns > idle_ns_max_;
+        };
         if (count_ == count_max_ && idle(oldest_arrival_ns_)) {
             keep_if([&](const ProducerFacts& entry) { return !idle(entry.last_arrival_ns); });
             bucket = bucket_of(producer, shard);
@@ -80,11 +84,13 @@ bool ProducerTable::remember(const ProducerFacts& facts) {
 }
 
 bool ProducerTable::replay(const RunHeader& header) {
-    ProducerFacts* entry = take(ProducerId{header.producer}, ShardId{header.shard}, header.arrival_ns);
+    ProducerFacts* entry =
+        take(ProducerId{header.producer}, ShardId{header.shard}, header.arrival_ns);
     if (entry == nullptr) return false;
     if (entry->result_count > 0) {
         const uint64_t last = entry->results[entry->result_count - 1].number.value;
-        // A repeated number is a run that the snapshot has seen; any other jump is a producer that began anew.
+        // A repeated number is a run that the snapshot has seen; any other jump is a producer that
+        // began anew.
         if (header.batch_number == last) return true;
         if (header.batch_number != last + 1) entry->result_count = 0;
     }
@@ -92,7 +98,8 @@ bool ProducerTable::replay(const RunHeader& header) {
         std::copy(entry->results + 1, entry->results + kProducerWindow, entry->results);
         --entry->result_count;
     }
-    entry->results[entry->result_count++] = {BatchNumber{header.batch_number}, SequenceNumber{header.first_sequence},
+    entry->results[entry->result_count++] = {BatchNumber{header.batch_number},
+                                             SequenceNumber{header.first_sequence},
                                              header.record_count, header.payload_crc};
     entry->last_arrival_ns = header.arrival_ns;
     return true;
@@ -106,13 +113,15 @@ ProducerRecord to_record(const ProducerFacts& facts) {
     record.result_count = facts.result_count;
     for (uint32_t i = 0; i < facts.result_count; ++i) {
         const BatchResult& result = facts.results[i];
-        record.results[i] = {result.number.value, result.first_sequence.value, result.record_count, result.payload_crc};
+        record.results[i] = {result.number.value, result.first_sequence.value, result.record_count,
+                             result.payload_crc};
     }
     return record;
 }
 
 bool from_record(const ProducerRecord& record, ProducerFacts& facts) {
-    if (record.producer == 0 || record.result_count == 0 || record.result_count > kProducerWindow) return false;
+    if (record.producer == 0 || record.result_count == 0 || record.result_count > kProducerWindow)
+        return false;
     facts = ProducerFacts{};
     facts.producer = ProducerId{record.producer};
     facts.shard = ShardId{record.shard};

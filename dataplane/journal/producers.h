@@ -1,5 +1,6 @@
 #pragma once
-// Answer memory of idempotent producers: the last results of each (producer, shard). Bounded; what idled out makes room.
+// Answer memory of idempotent producers: the last results of each (producer, shard). Bounded; what
+// idled out makes room.
 
 #include <cstdint>
 #include <memory>
@@ -14,7 +15,8 @@ class ProducerTable {
   public:
     ProducerTable(uint32_t count_max, uint64_t idle_ns_max);
 
-    /// Stores or replaces. False: the table is full and nobody in it has idled out by `facts.last_arrival_ns`.
+    /// Stores or replaces. False: the table is full and nobody in it has idled out by
+    /// `facts.last_arrival_ns`.
     bool remember(const ProducerFacts& facts);
     /// The same from a run that is replayed: its result becomes the last one of its producer.
     bool replay(const RunHeader& header);
@@ -35,7 +37,8 @@ class ProducerTable {
     uint32_t count_ = 0;
     uint32_t count_max_;
     uint64_t idle_ns_max_;
-    uint64_t oldest_arrival_ns_ = 0;  // No entry is older: spares the search when nobody can have idled out.
+    uint64_t oldest_arrival_ns_ =
+        0;  // No entry is older: spares the search when nobody can have idled out.
 };
 
 ProducerRecord to_record(const ProducerFacts& facts);

@@ -1,5 +1,6 @@
 #pragma once
-// Tables sized for the worst case whose memory the kernel gives only as it is used: allocated, not initialised.
+// Tables sized for the worst case whose memory the kernel gives only as it is used: allocated, not
+// initialised.
 
 #include <cstddef>
 #include <memory>
@@ -9,7 +10,7 @@
 namespace eagre::journal {
 
 struct RawRelease {
-    void operator()(void* memory) const { ::operator delete(memory, std::align_val_t{4096}); }
+    void operator()(void* memory) const { ::operator delete (memory, std::align_val_t{4096}); }
 };
 template <class T>
 using RawArray = std::unique_ptr<T[], RawRelease>;
@@ -18,7 +19,7 @@ using RawArray = std::unique_ptr<T[], RawRelease>;
 template <class T>
 RawArray<T> make_raw_array(size_t count) {
     static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_destructible_v<T>);
-    return RawArray<T>(static_cast<T*>(::operator new(sizeof(T) * count, std::align_val_t{4096})));
+    return RawArray<T>(static_cast<T*>(::operator new (sizeof(T) * count, std::align_val_t{4096})));
 }
 
 }  // namespace eagre::journal

@@ -10,7 +10,8 @@ namespace {
 
 // Two stretches closer than this are read as one.
 constexpr uint64_t kCoalesceBytes = 16 * kKiB;
-// How long a buffer is safe in the hands of a reader that has begun to use it, or that has not looked at it yet.
+// How long a buffer is safe in the hands of a reader that has begun to use it, or that has not
+// looked at it yet.
 constexpr uint64_t kIdleNs = 20'000'000;
 constexpr uint64_t kUnseenNs = 1'000'000'000;
 
@@ -22,8 +23,9 @@ ReadPool::ReadPool(Context& context)
 Status ReadPool::start() {
     for (ReadBuffer& buffer : buffers_) {
         const bool reserve = &buffer == &buffers_.back();
-        const uint64_t bytes = reserve ? align_up(kFramePayloadBytesMax, kPageBytes) + 3 * kPageBytes
-                                       : align_up(context_.options.read_buffer_bytes, kPageBytes);
+        const uint64_t bytes = reserve
+                                   ? align_up(kFramePayloadBytesMax, kPageBytes) + 3 * kPageBytes
+                                   : align_up(context_.options.read_buffer_bytes, kPageBytes);
         auto memory = io::AlignedBuffer::create(bytes);
         if (!memory) return memory.error();
         buffer.memory = std::move(*memory);
@@ -35,13 +37,15 @@ ReadBuffer* ReadPool::take(BufferHolder& holder, Want want) {
     ReadBuffer* found = nullptr;
     ReadBuffer* idle = nullptr;
     for (ReadBuffer& buffer : buffers_) {
-        if ((&buffer == &buffers_.back()) != (want == Want::kReserve) || buffer.pending > 0) continue;
+        if ((&buffer == &buffers_.back()) != (want == Want::kReserve) || buffer.pending > 0)
+            continue;
         if (!buffer.taken) {
             found = &buffer;
             break;
         }
         const uint64_t idle_ns = context_.now_ns - std::min(context_.now_ns, buffer.touched_ns);
-        if (idle_ns > (buffer.peeked ? kIdleNs : kUnseenNs) && (idle == nullptr || buffer.touched_ns < idle->touched_ns)) {
+        if (idle_ns > (buffer.peeked ? kIdleNs : kUnseenNs) &&
+            (idle == nullptr || buffer.touched_ns < idle->touched_ns)) {
             idle = &buffer;
         }
     }

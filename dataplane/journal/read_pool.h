@@ -1,6 +1,7 @@
 #pragma once
-// Buffers for device reads of runs: a bounded number for all readers together, and one large reserve for long runs. A
-// reader that has left its buffer alone for a while loses it to one that waits, and reads again later.
+// Buffers for device reads of runs: a bounded number for all readers together, and one large
+// reserve for long runs. A reader that has left its buffer alone for a while loses it to one that
+// waits, and reads again later.
 
 #include <array>
 #include <cstdint>
@@ -23,13 +24,13 @@ class BufferHolder {
 
 /// A stretch within a buffer.
 struct Piece {
-    Stretch stretch;           // What was read of it: from offset_bytes to end_bytes.
+    Stretch stretch;                  // What was read of it: from offset_bytes to end_bytes.
     const std::byte* data = nullptr;  // At stretch.offset_bytes.
     uint64_t segment_number = 0;  // Kept apart: the segment may be recycled once it has been read.
     uint64_t nonce = 0;
     uint32_t op = 0;
-    bool partial = false;      // The stretch goes on behind end_bytes.
-    bool bad = false;          // The device could not read it.
+    bool partial = false;  // The stretch goes on behind end_bytes.
+    bool bad = false;      // The device could not read it.
 };
 
 struct ReadBuffer {
@@ -41,7 +42,7 @@ struct ReadBuffer {
     Segment* segment = nullptr;  // All pieces are of one segment.
     uint32_t op_count = 0;
     uint32_t piece_count = 0;
-    uint32_t pending = 0;        // Operations under way.
+    uint32_t pending = 0;  // Operations under way.
     uint64_t used_bytes = 0;
     uint64_t touched_ns = 0;
     BufferHolder* holder = nullptr;
@@ -63,7 +64,8 @@ class ReadPool final : public OpOwner {
     ReadBuffer* take(BufferHolder& holder, Want want);
     /// The buffer may still be read into: it is free once that is over.
     void release(ReadBuffer& buffer);
-    /// Adds a stretch to the buffer. False: it does not fit (nothing was added), unless it is the first: then its beginning.
+    /// Adds a stretch to the buffer. False: it does not fit (nothing was added), unless it is the
+    /// first: then its beginning.
     bool add(ReadBuffer& buffer, const Stretch& stretch);
     /// Submits what was added.
     void submit(ReadBuffer& buffer);

@@ -58,7 +58,9 @@ void JournalReader::seek(SequenceNumber from) {
     if (current_ != nullptr && current_->pending == 0) {
         for (uint32_t i = current_->piece_count; i-- > 0;) {
             const Stretch& stretch = current_->pieces[i].stretch;
-            if (stretch.first_sequence == 0 || stretch.first_sequence > wanted_ || wanted_ >= stretch.end_sequence) continue;
+            if (stretch.first_sequence == 0 || stretch.first_sequence > wanted_ ||
+                wanted_ >= stretch.end_sequence)
+                continue;
             piece_ = i;
             cursor_ = stretch.offset_bytes;
             return;
@@ -80,12 +82,14 @@ Result<ShardReader::Step> JournalReader::peek(RunView& view) {
     if (shard == nullptr || shard->facts.deleted) return Errc::kUnknownShard;
     const uint64_t horizon = shard->facts.trim_horizon.value;
     if (wanted_ < horizon) return error_of(Errc::kSequenceTrimmed, horizon);
-    if (wanted_ > shard->durable_next) return error_of(Errc::kSequenceInFuture, shard->durable_next);
+    if (wanted_ > shard->durable_next)
+        return error_of(Errc::kSequenceInFuture, shard->durable_next);
     if (wanted_ == shard->durable_next) {
         drop_buffers();
         return Step::kTail;
     }
-    // At most: the buffer's end, memory, an unindexed segment walked in vain; then the device is asked.
+    // At most: the buffer's end, memory, an unindexed segment walked in vain; then the device is
+    // asked.
     for (;;) {
         Found found = Found::kNothing;
         if (current_ != nullptr) {
@@ -114,8 +118,8 @@ Result<JournalReader::Found> JournalReader::peek_memory(const ShardState& shard,
     const auto usable = [&](uint64_t serial) {
         if (!side_.runs.holds(serial)) return false;
         const RunIndexEntry& run = side_.runs.at(serial);
-        return run.shard_slot == shard.slot && run.position >= oldest && run.first_sequence <= wanted_ &&
-               wanted_ - run.first_sequence < run.record_count;
+        return run.shard_slot == shard.slot && run.position >= oldest &&
+               run.first_sequence <= wanted_ && wanted_ - run.first_sequence < run.record_count;
     };
     if (!usable(serial_)) {
         serial_ = side_.runs.find({shard.last_serial, wanted_, oldest});
@@ -186,7 +190,8 @@ Result<JournalReader::Found> JournalReader::walk(Piece& piece, RunView& view) {
         }
         const std::byte* payload = at + sizeof(RunHeader);
         const uint64_t end = header.first_sequence + header.record_count;
-        const bool mine = header.shard == shard_ && (header.flags & kRunFlagSystem) == 0 && end > wanted_;
+        const bool mine =
+            header.shard == shard_ && (header.flags & kRunFlagSystem) == 0 && end > wanted_;
         if (mine && verified_ != cursor_ && !side_.context.options.mutants.ignore_run_crc &&
             crc32c({payload, header.stored_bytes}) != header.payload_crc) {
             cursor_ += run_bytes;
@@ -208,7 +213,8 @@ Result<JournalReader::Found> JournalReader::walk(Piece& piece, RunView& view) {
     return Found::kNothing;
 }
 
-// The walk of a piece found nothing more: what it should have had is damaged, or goes on behind the buffer.
+// The walk of a piece found nothing more: what it should have had is damaged, or goes on behind the
+// buffer.
 Result<JournalReader::Found> JournalReader::leave_piece(const Piece& piece) {
     const Stretch& stretch = piece.stretch;
     verified_ = 0;
@@ -241,10 +247,13 @@ Result<JournalReader::Found> JournalReader::fetch(const ShardState& shard) {
         return Found::kNothing;
     }
     auto stretch = side_.chain.find_sequence(shard, {wanted_, walked_number_});
-    if (!stretch) return stretch.error().code == Errc::kBusy ? Result<Found>(Found::kPending) : stretch.error();
+    if (!stretch)
+        return stretch.error().code == Errc::kBusy ? Result<Found>(Found::kPending)
+                                                   : stretch.error();
     if (stretch->segment == nullptr) return damaged(shard.durable_next);
     if (stretch->first_sequence > wanted_) return damaged(stretch->first_sequence);
-    const bool resumes = resume_number_ == stretch->segment->number() && resume_offset_ > stretch->offset_bytes;
+    const bool resumes =
+        resume_number_ == stretch->segment->number() && resume_offset_ > stretch->offset_bytes;
     if (resumes) {
         if (resume_offset_ >= stretch->end_bytes) {
             resume_number_ = 0;

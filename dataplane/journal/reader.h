@@ -54,23 +54,23 @@ class JournalReader final : public ShardReader, public BufferHolder {
     ReadSide& side_;
     uint64_t shard_;
     uint64_t wanted_;
-    uint64_t shown_end_ = 0;      // Behind the run last peeked.
-    uint64_t serial_ = 0;         // Of the run last peeked from memory, or of the next.
+    uint64_t shown_end_ = 0;  // Behind the run last peeked.
+    uint64_t serial_ = 0;     // Of the run last peeked from memory, or of the next.
     bool from_memory_ = false;
 
     ReadBuffer* current_ = nullptr;
     ReadBuffer* ahead_ = nullptr;
-    uint32_t piece_ = 0;          // In current_.
-    uint64_t cursor_ = 0;         // Offset in the segment.
-    uint64_t verified_ = 0;       // Offset of the run whose CRC was last found right.
-    bool lost_ = false;           // Looking for the next valid run after damage.
-    uint64_t ahead_sequence_ = 0; // Where read-ahead goes on; 0: unknown.
+    uint32_t piece_ = 0;           // In current_.
+    uint64_t cursor_ = 0;          // Offset in the segment.
+    uint64_t verified_ = 0;        // Offset of the run whose CRC was last found right.
+    bool lost_ = false;            // Looking for the next valid run after damage.
+    uint64_t ahead_sequence_ = 0;  // Where read-ahead goes on; 0: unknown.
     // Where to go on in a stretch that did not fit a buffer.
     uint64_t resume_number_ = 0;
     uint64_t resume_offset_ = 0;
     bool want_reserve_ = false;
     uint64_t walked_number_ = 0;
-    uint64_t reported_ = 0;       // Damage in front of this sequence number has been counted.
+    uint64_t reported_ = 0;  // Damage in front of this sequence number has been counted.
 };
 
 }  // namespace eagre::journal

@@ -1,12 +1,17 @@
 #pragma once
 // Recovery: from what lies in the directory to a journal that serves. Blocking, once per open().
 //
-// 1. survey.   Read headers and trailers; order the segments that belong to the journal; drop what a later incarnation
+// 1. survey.   Read headers and trailers; order the segments that belong to the journal; drop what
+// a later incarnation
 //              has cut off.
-// 2. replay.   State from the newest good footer, then the runs of the segments behind it. A commit that does not verify
-//              is a tear (cut there) above every durable mark seen later, else damage (reported, skipped).
-// 3. reopen.   Sync what was read; a new segment under a new incarnation names predecessor, cut and CRC, durably; the old
-//              tail gets its footer, or, when little is in it, its runs move into the new segment instead.
+// 2. replay.   State from the newest good footer, then the runs of the segments behind it. A commit
+// that does not verify
+//              is a tear (cut there) above every durable mark seen later, else damage (reported,
+//              skipped).
+// 3. reopen.   Sync what was read; a new segment under a new incarnation names predecessor, cut and
+// CRC, durably; the old
+//              tail gets its footer, or, when little is in it, its runs move into the new segment
+//              instead.
 
 #include <memory>
 #include <string>
@@ -74,13 +79,13 @@ class Recovery final : public OpOwner {
     JournalCore& core_;
     DeviceOp ops_[kOpCount];
     std::vector<std::unique_ptr<Segment>> found_;
-    std::vector<Segment*> strays_;   // Cut off, or never finished: their files go.
+    std::vector<Segment*> strays_;  // Cut off, or never finished: their files go.
     std::vector<Segment*> ready_;
     std::vector<Link> links_;
     uint64_t incarnation_max_ = 0;
     uint32_t next_file_ = 0;
-    bool clean_ = false;             // The last process closed the journal and nothing has been begun since.
-    bool merge_ = false;             // The tail's runs move into the new segment.
+    bool clean_ = false;  // The last process closed the journal and nothing has been begun since.
+    bool merge_ = false;  // The tail's runs move into the new segment.
 
     // The tail after replay.
     io::AlignedBuffer image_;

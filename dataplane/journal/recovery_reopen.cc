@@ -29,14 +29,17 @@ Status Recovery::reopen() {
     }
     Segment* tail = links_.empty() ? nullptr : links_.back().segment;
     const bool tail_open = tail != nullptr && !links_.back().trailer_good;
-    if (tail_open) merge_ = end_bytes_ - kSegmentDataOffset < core_.context_.options.segment_bytes / kMergePart;
+    if (tail_open)
+        merge_ =
+            end_bytes_ - kSegmentDataOffset < core_.context_.options.segment_bytes / kMergePart;
     const bool mutant = core_.context_.options.mutants.append_to_old_tail && tail_open;
     if (mutant) merge_ = false;
 
     for (auto& owned : found_) {
         Segment& segment = core_.pool_.adopt(std::move(owned));
         // Late writes of who died may still come: such a file is not used a second time.
-        segment.retire_file = !clean_ && std::count(scanned_files_.begin(), scanned_files_.end(), segment.file) > 0;
+        segment.retire_file =
+            !clean_ && std::count(scanned_files_.begin(), scanned_files_.end(), segment.file) > 0;
     }
     for (Segment* stray : strays_) core_.pool_.remove(*stray);
     const bool fresh = !clean_ || merge_;
@@ -46,7 +49,8 @@ Status Recovery::reopen() {
     }
     for (const Link& link : links_) {
         if (merge_ && link.segment == tail) continue;
-        if (link.segment->durable_end == 0) link.segment->durable_end = link.segment->header.segment_bytes - kPageBytes;
+        if (link.segment->durable_end == 0)
+            link.segment->durable_end = link.segment->header.segment_bytes - kPageBytes;
         if (!mutant || link.segment != tail) core_.chain_.append(*link.segment);
     }
     if (mutant) return reopen_old_tail();
@@ -71,7 +75,8 @@ Status Recovery::reopen() {
         chain = {header.predecessor.commit_number, header.predecessor.commit_crc};
     } else if (tail != nullptr) {
         header.segment_number = tail->number() + 1;
-        header.predecessor = {tail->number(), tail->header.incarnation, end_bytes_, chain.commit_number, chain.commit_crc, 0};
+        header.predecessor = {tail->number(),      tail->header.incarnation, end_bytes_,
+                              chain.commit_number, chain.commit_crc,         0};
     }
     const uint64_t root = tail != nullptr ? tail->header.nonce : core_.context_.device.seed();
     header.nonce = next_nonce(root, header.incarnation, header.segment_number);
@@ -128,7 +133,9 @@ Status Recovery::move_tail_runs(Segment& segment) {
         std::span<std::byte> target;
         const bool room = pump([&] {
             if (!target.empty()) return true;
-            if (core_.runs_.next_serial() - core_.writer_.durable_serial() >= core_.runs_.capacity()) return false;
+            if (core_.runs_.next_serial() - core_.writer_.durable_serial() >=
+                core_.runs_.capacity())
+                return false;
             target = core_.writer_.reserve(header.stored_bytes);
             return !target.empty();
         });
@@ -152,19 +159,22 @@ Status Recovery::move_tail_runs(Segment& segment) {
 }
 
 bool Recovery::footer_fits(const Segment& segment, uint64_t end_bytes) {
-    const FooterCounts counts{core_.shards_.count(), core_.extents_.count(), core_.producers_.count()};
-    return align_up(end_bytes, kPageBytes) + counts.bytes() + kPageBytes <= segment.header.segment_bytes;
+    const FooterCounts counts{core_.shards_.count(), core_.extents_.count(),
+                              core_.producers_.count()};
+    return align_up(end_bytes, kPageBytes) + counts.bytes() + kPageBytes <=
+           segment.header.segment_bytes;
 }
 
-// A segment whose footer does not fit (its bounds were other ones once) stays without: readers walk it, and the next
-// recovery reads it again.
+// A segment whose footer does not fit (its bounds were other ones once) stays without: readers walk
+// it, and the next recovery reads it again.
 Status Recovery::write_footer(Segment& segment, uint64_t end_bytes) {
     segment.durable_end = end_bytes;
     if (!footer_fits(segment, end_bytes)) {
         segment.state = Segment::State::kUnindexed;
         return {};
     }
-    core_.sealer_.begin(segment, {end_bytes, chain_end_.commit_number, chain_end_.commit_crc, 0}, core_.footer_source());
+    core_.sealer_.begin(segment, {end_bytes, chain_end_.commit_number, chain_end_.commit_crc, 0},
+                        core_.footer_source());
     for (uint32_t step = 0; core_.sealer_.busy(); ++step) {
         if (core_.context_.failed() || step == kPumpStepsMax) return Errc::kIo;
         core_.sealer_.poll(UINT64_MAX);

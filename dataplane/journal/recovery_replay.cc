@@ -16,7 +16,8 @@ constexpr uint64_t kMergePart = 8;
 Status Recovery::replay() {
     if (clean_ && !links_.empty()) {
         const Link& tail = links_.back();
-        merge_ = tail.exact_end - kSegmentDataOffset < core_.context_.options.segment_bytes / kMergePart;
+        merge_ =
+            tail.exact_end - kSegmentDataOffset < core_.context_.options.segment_bytes / kMergePart;
     }
     const auto base = load_base();
     if (!base) return base.error();
@@ -73,15 +74,19 @@ bool Recovery::load_footer_of(Link& link) {
                          static_cast<uint32_t>(std::min<uint64_t>(kMiB, bytes - at))});
     }
     transfer(reads, io::StorageOp::Kind::kRead);
-    if (!std::all_of(reads.begin(), reads.end(), [](const Request& read) { return read.ok; })) return false;
-    for (const auto section : {FooterSection::kDirectory, FooterSection::kExtents, FooterSection::kFacts,
-                               FooterSection::kProducers}) {
+    if (!std::all_of(reads.begin(), reads.end(), [](const Request& read) { return read.ok; }))
+        return false;
+    for (const auto section : {FooterSection::kDirectory, FooterSection::kExtents,
+                               FooterSection::kFacts, FooterSection::kProducers}) {
         for (uint32_t page = 0; page < plan.page_count(section); ++page) {
-            const std::byte* at = pages->data() + (plan.page_offset(section, page) - trailer.footer_offset);
-            if (!verify_page(at, {segment.number(), segment.header.incarnation, section, page})) return false;
+            const std::byte* at =
+                pages->data() + (plan.page_offset(section, page) - trailer.footer_offset);
+            if (!verify_page(at, {segment.number(), segment.header.incarnation, section, page}))
+                return false;
         }
     }
-    return load_footer({pages->data(), bytes}, trailer, core_.shards_, core_.producers_).has_value();
+    return load_footer({pages->data(), bytes}, trailer, core_.shards_, core_.producers_)
+        .has_value();
 }
 
 bool Recovery::load_image(const Segment& segment, io::AlignedBuffer& image, uint64_t end_bytes) {
@@ -93,7 +98,8 @@ bool Recovery::load_image(const Segment& segment, io::AlignedBuffer& image, uint
     std::vector<Request> reads;
     const uint64_t end = align_up(end_bytes, kPageBytes);
     for (uint64_t at = kSegmentDataOffset; at < end; at += kMiB) {
-        reads.push_back({segment.file, at, image.data() + at, static_cast<uint32_t>(std::min<uint64_t>(kMiB, end - at))});
+        reads.push_back({segment.file, at, image.data() + at,
+                         static_cast<uint32_t>(std::min<uint64_t>(kMiB, end - at))});
     }
     transfer(reads, io::StorageOp::Kind::kRead);
     for (const Request& read : reads) {
@@ -107,20 +113,23 @@ bool Recovery::load_image(const Segment& segment, io::AlignedBuffer& image, uint
 bool Recovery::ends_as_successor_says(size_t index, uint64_t commit_number) const {
     if (index + 1 >= links_.size()) return false;
     const Predecessor& said = links_[index + 1].segment->header.predecessor;
-    return said.segment_number == links_[index].segment->number() && said.commit_number == commit_number;
+    return said.segment_number == links_[index].segment->number() &&
+           said.commit_number == commit_number;
 }
 
 Status Recovery::replay_segment(size_t index) {
     Link& link = links_[index];
     Segment& segment = *link.segment;
     const bool exact = link.exact_end != 0;
-    const uint64_t limit = exact ? link.exact_end : core_.context_.options.segment_bytes - kPageBytes;
+    const uint64_t limit =
+        exact ? link.exact_end : core_.context_.options.segment_bytes - kPageBytes;
     core_.reset_live_index();
     run_offsets_.clear();
     image_segment_ = &segment;
     scanned_files_.push_back(segment.file);
     if (!load_image(segment, image_, limit)) return Errc::kIo;
-    const CommitScan scan(image_.span(), limit, segment.header, !core_.context_.options.mutants.ignore_run_crc);
+    const CommitScan scan(image_.span(), limit, segment.header,
+                          !core_.context_.options.mutants.ignore_run_crc);
 
     const Predecessor& before = segment.header.predecessor;
     // A hole in the chain (damage): the segment's own word is all there is.
@@ -140,22 +149,25 @@ Status Recovery::replay_segment(size_t index) {
                 break;
             }
             if (commit.verdict != ScannedCommit::Verdict::kBadPayload) {
-                if (!scan.find_header(offset, commit.verdict == ScannedCommit::Verdict::kBadRuns
-                                                  ? expected.number
-                                                  : expected.number - 1,
+                if (!scan.find_header(offset,
+                                      commit.verdict == ScannedCommit::Verdict::kBadRuns
+                                          ? expected.number
+                                          : expected.number - 1,
                                       commit)) {
                     // Damage up to the end of what is known to have been durable.
                     ++core_.report_.damaged_run_count;
                     if (auto status = salvage(offset, limit); !status) return status;
                     offset = exact ? limit : offset;
-                    if (!exact && index + 1 < links_.size()) offset = links_[index + 1].segment->header.predecessor.cut_bytes;
+                    if (!exact && index + 1 < links_.size())
+                        offset = links_[index + 1].segment->header.predecessor.cut_bytes;
                     break;
                 }
                 ++core_.report_.damaged_run_count;
                 if (auto status = salvage(offset, commit.offset_bytes); !status) return status;
                 offset = commit.offset_bytes;
                 if (commit.header.number > mark && commit.header.number - 1 > mark) {
-                    torn_ = true;  // Between the last mark and this commit one is missing: a tear behind the damage.
+                    torn_ = true;  // Between the last mark and this commit one is missing: a tear
+                                   // behind the damage.
                     break;
                 }
                 expected = {commit.header.number, 0, false};
@@ -183,23 +195,28 @@ Status Recovery::replay_segment(size_t index) {
             chain_end_ = {recorded.commit_number, recorded.commit_crc};
         }
     }
-    // The footer is a snapshot of now: written before the state goes on. The last segment's waits for the new header.
+    // The footer is a snapshot of now: written before the state goes on. The last segment's waits
+    // for the new header.
     if (index + 1 < links_.size() && !torn_) {
         if (auto status = write_footer(segment, end_bytes_); !status) return status;
     }
     return {};
 }
 
-uint64_t Recovery::durable_mark_behind(const CommitScan& scan, uint64_t offset_bytes, size_t index) {
+uint64_t Recovery::durable_mark_behind(const CommitScan& scan, uint64_t offset_bytes,
+                                       size_t index) {
     uint64_t mark = scan.durable_mark_behind(offset_bytes);
     const uint64_t incarnation = links_[index].segment->header.incarnation;
-    for (size_t i = index + 1; i < links_.size() && links_[i].segment->header.incarnation == incarnation; ++i) {
+    for (size_t i = index + 1;
+         i < links_.size() && links_[i].segment->header.incarnation == incarnation; ++i) {
         const Segment& next = *links_[i].segment;
         io::AlignedBuffer image;
         const uint64_t limit = core_.context_.options.segment_bytes - kPageBytes;
         if (!load_image(next, image, limit)) continue;
-        mark = std::max(mark, CommitScan(image.span(), limit, next.header, true).durable_mark_behind(kSegmentDataOffset));
-        // A segment is left only after the footer of the one before it: what lies two segments back is durable.
+        mark = std::max(mark, CommitScan(image.span(), limit, next.header, true)
+                                  .durable_mark_behind(kSegmentDataOffset));
+        // A segment is left only after the footer of the one before it: what lies two segments back
+        // is durable.
         if (links_[i].trailer_good) mark = std::max(mark, next.trailer.commit_number);
     }
     return mark;
@@ -236,8 +253,9 @@ Status Recovery::take_run(const RunHeader& header, uint64_t offset_bytes, bool d
         return {};
     }
     if (!core_.extents_.full()) {
-        core_.extents_.add({state->slot, static_cast<uint32_t>(sizeof(RunHeader) + header.stored_bytes), offset_bytes,
-                            header.first_sequence, header.arrival_ns, header.record_count});
+        core_.extents_.add(
+            {state->slot, static_cast<uint32_t>(sizeof(RunHeader) + header.stored_bytes),
+             offset_bytes, header.first_sequence, header.arrival_ns, header.record_count});
     }
     if (state->segment_first_sequence == 0) state->segment_first_sequence = header.first_sequence;
     state->appended_next = header.first_sequence + header.record_count;
@@ -247,7 +265,8 @@ Status Recovery::take_run(const RunHeader& header, uint64_t offset_bytes, bool d
     return {};
 }
 
-// Whole runs between damage. Only what continues its shard is taken: bytes of an earlier life of the file never do.
+// Whole runs between damage. Only what continues its shard is taken: bytes of an earlier life of
+// the file never do.
 Status Recovery::salvage(uint64_t from, uint64_t to) {
     const CommitScan scan(image_.span(), to, image_segment_->header, true);
     for (uint64_t at = from; at < to;) {

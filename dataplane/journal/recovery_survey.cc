@@ -81,7 +81,9 @@ Status Recovery::survey() {
 Status Recovery::survey_file(const std::string& name) {
     unsigned index = 0;
     char rest[8] = {};
-    if (std::sscanf(name.c_str(), "segment-%u.%7s", &index, rest) != 2 || std::strcmp(rest, "eagre") != 0) return {};
+    if (std::sscanf(name.c_str(), "segment-%u.%7s", &index, rest) != 2 ||
+        std::strcmp(rest, "eagre") != 0)
+        return {};
     next_file_ = std::max(next_file_, index + 1);
     io::Files& files = core_.context_.device.files();
     auto segment = std::make_unique<Segment>();
@@ -95,8 +97,9 @@ Status Recovery::survey_file(const std::string& name) {
     if (!pages) return pages.error();
     std::memset(pages->data(), 0, 3 * kPageBytes);
     if (*size >= 2 * kPageBytes && *size % kPageBytes == 0) {
-        std::vector<Request> reads{{*file, 0, pages->data(), 2 * kPageBytes},
-                                   {*file, *size - kPageBytes, pages->data() + 2 * kPageBytes, kPageBytes}};
+        std::vector<Request> reads{
+            {*file, 0, pages->data(), 2 * kPageBytes},
+            {*file, *size - kPageBytes, pages->data() + 2 * kPageBytes, kPageBytes}};
         transfer(reads, io::StorageOp::Kind::kRead);
         // What cannot be read is damage, not an empty file.
         if (!reads[0].ok) std::memset(pages->data(), 0xFF, kPageBytes);
@@ -106,7 +109,8 @@ Status Recovery::survey_file(const std::string& name) {
     return classify(std::move(segment), pages->data(), pages->data() + 2 * kPageBytes);
 }
 
-Status Recovery::classify(std::unique_ptr<Segment> segment, const std::byte* head, const std::byte* tail) {
+Status Recovery::classify(std::unique_ptr<Segment> segment, const std::byte* head,
+                          const std::byte* tail) {
     JournalOptions& options = core_.context_.options;
     const uint64_t size = segment->header.segment_bytes;
     const auto header = load<SegmentHeader>(head);
@@ -122,12 +126,14 @@ Status Recovery::classify(std::unique_ptr<Segment> segment, const std::byte* hea
         found_.push_back(std::move(segment));
         return {};
     }
-    if (header.format_version > kFormatVersion) return error_of(Errc::kNewerFormat, header.format_version);
+    if (header.format_version > kFormatVersion)
+        return error_of(Errc::kNewerFormat, header.format_version);
     if (header.box_id_high != options.box_id_high || header.box_id_low != options.box_id_low ||
         header.journal_id != options.id.value) {
         return Errc::kForeignBox;
     }
-    if (header.segment_bytes != size || size != options.segment_bytes) return error_of(Errc::kCorruptDirectory, size);
+    if (header.segment_bytes != size || size != options.segment_bytes)
+        return error_of(Errc::kCorruptDirectory, size);
     segment->header = header;
     segment->header_written = true;
     if (header.kind == SegmentKind::kReady) {
@@ -136,12 +142,13 @@ Status Recovery::classify(std::unique_ptr<Segment> segment, const std::byte* hea
     } else {
         Link link{segment.get(), false, 0};
         segment->trailer = load<Trailer>(tail);
-        link.trailer_good = verify(segment->trailer) && segment->trailer.segment_number == header.segment_number &&
-                            segment->trailer.incarnation == header.incarnation &&
-                            segment->trailer.end_bytes <= segment->trailer.footer_offset &&
-                            segment->trailer.footer_offset +
-                                    FooterPlan{segment->trailer}.page_count_all() * kPageBytes + kPageBytes ==
-                                size;
+        link.trailer_good =
+            verify(segment->trailer) && segment->trailer.segment_number == header.segment_number &&
+            segment->trailer.incarnation == header.incarnation &&
+            segment->trailer.end_bytes <= segment->trailer.footer_offset &&
+            segment->trailer.footer_offset +
+                    FooterPlan{segment->trailer}.page_count_all() * kPageBytes + kPageBytes ==
+                size;
         if (link.trailer_good) link.exact_end = segment->trailer.end_bytes;
         segment->state = link.trailer_good ? Segment::State::kSealed : Segment::State::kUnindexed;
         segment->durable_end = link.exact_end;
@@ -152,12 +159,14 @@ Status Recovery::classify(std::unique_ptr<Segment> segment, const std::byte* hea
     return {};
 }
 
-// Numbers rise with incarnations. A segment whose number a later incarnation has used, or gone below, was cut off.
+// Numbers rise with incarnations. A segment whose number a later incarnation has used, or gone
+// below, was cut off.
 void Recovery::order_links() {
     std::sort(links_.begin(), links_.end(), [](const Link& a, const Link& b) {
         const SegmentHeader& x = a.segment->header;
         const SegmentHeader& y = b.segment->header;
-        return std::pair(x.incarnation, x.segment_number) < std::pair(y.incarnation, y.segment_number);
+        return std::pair(x.incarnation, x.segment_number) <
+               std::pair(y.incarnation, y.segment_number);
     });
     uint64_t above = UINT64_MAX;
     std::vector<Link> kept;
@@ -174,7 +183,8 @@ void Recovery::order_links() {
     for (size_t i = 0; i + 1 < links_.size(); ++i) {
         Link& link = links_[i];
         const SegmentHeader& next = links_[i + 1].segment->header;
-        // A cut that recovery recorded is exact. One recorded by the same process is only as good as its last sync.
+        // A cut that recovery recorded is exact. One recorded by the same process is only as good
+        // as its last sync.
         if (link.exact_end == 0 && next.incarnation > link.segment->header.incarnation &&
             next.predecessor.segment_number == link.segment->number()) {
             link.exact_end = next.predecessor.cut_bytes;

@@ -12,13 +12,17 @@ constexpr uint64_t kNsPerMs = 1'000'000;
 // Directory entries looked at in one turn of the reactor.
 constexpr uint32_t kEntriesPerPoll = 256;
 
-uint64_t retention_ns(const ShardState& state) { return state.facts.retention_ms * kNsPerMs; }
-uint64_t horizon_of(const ShardState& state) { return std::max(state.facts.trim_horizon.value, state.pending_horizon); }
+uint64_t retention_ns(const ShardState& state) {
+    return state.facts.retention_ms * kNsPerMs;
+}
+uint64_t horizon_of(const ShardState& state) {
+    return std::max(state.facts.trim_horizon.value, state.pending_horizon);
+}
 
 }  // namespace
 
-Retention::Retention(Context& context, ShardTable& shards, SegmentChain& chain, const ExtentIndex& live_extents,
-                     SegmentPool& pool)
+Retention::Retention(Context& context, ShardTable& shards, SegmentChain& chain,
+                     const ExtentIndex& live_extents, SegmentPool& pool)
     : context_(context), shards_(shards), chain_(chain), live_extents_(live_extents), pool_(pool) {
     pending_.reserve(context.options.shard_count_max);
 }
@@ -67,7 +71,8 @@ void Retention::raise_recent(JournalCore& journal) {
             horizon = state.durable_next;
         } else {
             const uint32_t index = live_extents_.find_time(slot, limit_ns);
-            if (index != ExtentIndex::kNone) horizon = live_extents_.at(index).extent.first_sequence;
+            if (index != ExtentIndex::kNone)
+                horizon = live_extents_.at(index).extent.first_sequence;
         }
         if (!raise(journal, state, std::min(horizon, state.durable_next))) return;
     }
@@ -81,7 +86,8 @@ Retention::Outcome Retention::examine(JournalCore& journal, Segment& segment) {
             segment.state = Segment::State::kUnindexed;
             return Outcome::kDone;
         }
-        if (!entry || examine_shard(journal, segment, *entry) == Outcome::kWait) return Outcome::kWait;
+        if (!entry || examine_shard(journal, segment, *entry) == Outcome::kWait)
+            return Outcome::kWait;
     }
     if (entry_index_ < segment.trailer.shard_count) return Outcome::kWait;
     segment.retention_due_ns = due_ns_;
@@ -89,7 +95,8 @@ Retention::Outcome Retention::examine(JournalCore& journal, Segment& segment) {
     return Outcome::kDone;
 }
 
-Retention::Outcome Retention::examine_shard(JournalCore& journal, Segment& segment, const DirectoryEntry& entry) {
+Retention::Outcome Retention::examine_shard(JournalCore& journal, Segment& segment,
+                                            const DirectoryEntry& entry) {
     ShardState* state = shards_.find(entry.shard);
     // A shard that is not known any more was deleted, and its facts dropped with its last segment.
     if (entry.extent_count == 0 || state == nullptr || state->facts.deleted) return Outcome::kDone;
@@ -160,7 +167,8 @@ void Retention::poll(JournalCore& journal, uint64_t durable_number) {
     if (!active_ || context_.failed()) return;
     for (Segment* segment : chain_.segments()) {
         if (segment->number() < pass_number_) continue;
-        const bool due = segment->state == Segment::State::kSealed && !segment->dying && segment->retention_due_ns <= now_ns_;
+        const bool due = segment->state == Segment::State::kSealed && !segment->dying &&
+                         segment->retention_due_ns <= now_ns_;
         if (due && examine(journal, *segment) == Outcome::kWait) return;
         pass_number_ = segment->number() + 1;
         begin_segment();
@@ -172,7 +180,8 @@ void Retention::poll(JournalCore& journal, uint64_t durable_number) {
 
 bool Retention::has_dying() const {
     const auto& segments = chain_.segments();
-    return std::any_of(segments.begin(), segments.end(), [&](const Segment* s) { return s->dying && !kept(*s); });
+    return std::any_of(segments.begin(), segments.end(),
+                       [&](const Segment* s) { return s->dying && !kept(*s); });
 }
 
 // The newest sealed segments stay: recovery starts from their footers.
@@ -188,7 +197,8 @@ bool Retention::recycle_dead(uint64_t durable_number) {
     bool any = false;
     for (size_t i = 0; i < chain_.segments().size();) {
         Segment& segment = *chain_.segments()[i];
-        if (!segment.dying || segment.dying_commit > durable_number || segment.pins > 0 || kept(segment)) {
+        if (!segment.dying || segment.dying_commit > durable_number || segment.pins > 0 ||
+            kept(segment)) {
             ++i;
             continue;
         }
@@ -205,7 +215,8 @@ void Retention::drop_deleted() {
     for (uint32_t slot = 0; slot < shards_.slot_count(); ++slot) {
         if (!shards_.used(slot)) continue;
         const ShardState& state = shards_.at_slot(slot);
-        if (state.facts.deleted && state.deleted_segment < oldest && state.durable_next == state.appended_next) {
+        if (state.facts.deleted && state.deleted_segment < oldest &&
+            state.durable_next == state.appended_next) {
             shards_.drop(state.facts.shard.value);
         }
     }

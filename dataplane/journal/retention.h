@@ -1,8 +1,10 @@
 #pragma once
-// Retention: horizons rise by time, first in the journal, then for readers, and only then segments are recycled.
+// Retention: horizons rise by time, first in the journal, then for readers, and only then segments
+// are recycled.
 //
-// One segment is looked at, at a time: its directory and extents say how far each shard's horizon may rise and whether
-// anything in it is alive. What was found says when to look again, so that a call has as a rule nothing to do.
+// One segment is looked at, at a time: its directory and extents say how far each shard's horizon
+// may rise and whether anything in it is alive. What was found says when to look again, so that a
+// call has as a rule nothing to do.
 
 #include <cstdint>
 #include <vector>
@@ -15,18 +17,20 @@ namespace eagre::journal {
 
 class JournalCore;
 
-/// Sealed segments that are kept whatever is in them: the footers of the newest ones are what recovery starts from, the
-/// second in case that the first cannot be read.
+/// Sealed segments that are kept whatever is in them: the footers of the newest ones are what
+/// recovery starts from, the second in case that the first cannot be read.
 inline constexpr size_t kSealedKeptMin = 2;
 
 class Retention {
   public:
-    Retention(Context& context, ShardTable& shards, SegmentChain& chain, const ExtentIndex& live_extents,
-              SegmentPool& pool);
+    Retention(Context& context, ShardTable& shards, SegmentChain& chain,
+              const ExtentIndex& live_extents, SegmentPool& pool);
 
-    /// Takes a new time and goes over all segments that are due. Facts are appended through `journal`.
+    /// Takes a new time and goes over all segments that are due. Facts are appended through
+    /// `journal`.
     void retain(JournalCore& journal, uint64_t retention_now_ns);
-    /// Goes on with what waited for the device; lets horizons take effect that are durable; recycles.
+    /// Goes on with what waited for the device; lets horizons take effect that are durable;
+    /// recycles.
     void poll(JournalCore& journal, uint64_t durable_number);
     /// Retention or life of a shard has changed: everything is due again.
     void reconsider();
@@ -51,11 +55,11 @@ class Retention {
     SegmentPool& pool_;
     std::vector<uint32_t> pending_;  // Slots of shards whose horizon is journaled and not durable.
     uint64_t now_ns_ = 0;
-    bool active_ = false;            // A pass is under way.
-    uint64_t pass_number_ = 0;       // Segment that it is at, or the next one.
-    uint32_t entry_index_ = 0;       // Directory entry of that segment that is next.
-    bool alive_ = false;             // Something in it is above a horizon.
-    uint64_t due_ns_ = 0;            // Earliest time at which something in it can go.
+    bool active_ = false;       // A pass is under way.
+    uint64_t pass_number_ = 0;  // Segment that it is at, or the next one.
+    uint32_t entry_index_ = 0;  // Directory entry of that segment that is next.
+    bool alive_ = false;        // Something in it is above a horizon.
+    uint64_t due_ns_ = 0;       // Earliest time at which something in it can go.
 };
 
 }  // namespace eagre::journal

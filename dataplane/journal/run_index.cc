@@ -19,7 +19,8 @@ uint64_t RunIndex::back(uint64_t serial, uint32_t distance) const {
 uint64_t RunIndex::add(const Run& run, uint64_t last) {
     const uint64_t serial = next_serial_;
     EAGRE_ASSERT_LT(last, serial);
-    RunIndexEntry added{run.position, run.first_sequence, run.record_count, run.shard_slot, 0, 0, 0, 0};
+    RunIndexEntry added{
+        run.position, run.first_sequence, run.record_count, run.shard_slot, 0, 0, 0, 0};
     // The slot that is about to be overwritten must not be followed.
     const bool linked = last != 0 && serial - last < capacity_;
     if (linked) {
@@ -33,7 +34,8 @@ uint64_t RunIndex::add(const Run& run, uint64_t last) {
         if (jump != 0 && serial - jump < capacity_) {
             const RunIndexEntry& middle = at(jump);
             const uint64_t far = back(jump, middle.jump);
-            if (far != 0 && serial - far < capacity_ && before.depth - middle.depth == middle.depth - at(far).depth) {
+            if (far != 0 && serial - far < capacity_ &&
+                before.depth - middle.depth == middle.depth - at(far).depth) {
                 added.jump = static_cast<uint32_t>(serial - far);
             }
         }
@@ -50,10 +52,13 @@ uint64_t RunIndex::next_of(uint64_t serial) const {
 }
 
 uint64_t RunIndex::find(const Seek& seek) const {
-    const auto usable = [&](uint64_t serial) { return serial != 0 && at(serial).position >= seek.oldest_position; };
+    const auto usable = [&](uint64_t serial) {
+        return serial != 0 && at(serial).position >= seek.oldest_position;
+    };
     uint64_t serial = holds(seek.last) ? seek.last : 0;
     if (!usable(serial)) return 0;
-    // Invariant: `serial` is usable. Go back as long as the run there begins behind the sequence sought.
+    // Invariant: `serial` is usable. Go back as long as the run there begins behind the sequence
+    // sought.
     while (at(serial).first_sequence > seek.sequence) {
         const uint64_t jump = back(serial, at(serial).jump);
         const uint64_t previous = back(serial, at(serial).previous);
@@ -61,7 +66,8 @@ uint64_t RunIndex::find(const Seek& seek) const {
             serial = jump;
         } else if (usable(previous)) {
             const RunIndexEntry& before = at(previous);
-            if (before.first_sequence + before.record_count <= seek.sequence) return serial;  // A gap: damage.
+            if (before.first_sequence + before.record_count <= seek.sequence)
+                return serial;  // A gap: damage.
             serial = previous;
         } else {
             return 0;

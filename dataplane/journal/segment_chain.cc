@@ -32,7 +32,8 @@ void SegmentChain::erase(Segment& segment) {
 Result<DirectoryEntry> SegmentChain::directory_at(Segment& segment, uint32_t index) {
     const auto page = pages_.get(segment, FooterSection::kDirectory, index / kDirectoryPerPage);
     if (!page) return page.error();
-    return load<DirectoryEntry>(*page + sizeof(PageHeader) + (index % kDirectoryPerPage) * sizeof(DirectoryEntry));
+    return load<DirectoryEntry>(*page + sizeof(PageHeader) +
+                                (index % kDirectoryPerPage) * sizeof(DirectoryEntry));
 }
 
 Result<DirectoryEntry> SegmentChain::directory_entry(Segment& segment, uint64_t shard) {
@@ -57,8 +58,8 @@ Result<Extent> SegmentChain::extent(Segment& segment, uint32_t index) {
     return load<Extent>(*page + sizeof(PageHeader) + (index % kExtentsPerPage) * sizeof(Extent));
 }
 
-// The first segment with a footer for which `behind(entry)` holds; it holds for all that follow. A segment whose pages turn
-// out damaged on the way becomes unindexed, and the search begins anew.
+// The first segment with a footer for which `behind(entry)` holds; it holds for all that follow. A
+// segment whose pages turn out damaged on the way becomes unindexed, and the search begins anew.
 template <class Behind>
 Result<SegmentChain::Place> SegmentChain::first_indexed(uint64_t shard, Behind behind) {
     Place found{segments_.size(), {}};
@@ -88,7 +89,8 @@ Result<SegmentChain::Place> SegmentChain::first_indexed(uint64_t shard, Behind b
     return found;
 }
 
-Result<Stretch> SegmentChain::in_segment(Segment& segment, const DirectoryEntry& entry, uint64_t sequence) {
+Result<Stretch> SegmentChain::in_segment(Segment& segment, const DirectoryEntry& entry,
+                                         uint64_t sequence) {
     uint32_t low = entry.extent_index;
     uint32_t high = entry.extent_index + entry.extent_count;
     const uint32_t end = high;
@@ -126,10 +128,11 @@ Result<Stretch> SegmentChain::find_sequence(const ShardState& shard, const Wante
     if (shard.segment_first_sequence != 0 && wanted.sequence >= shard.segment_first_sequence) {
         return in_live(shard, wanted.sequence);
     }
-    const auto place =
-        first_indexed(id, [&](const DirectoryEntry& entry) { return entry.next_sequence > wanted.sequence; });
+    const auto place = first_indexed(
+        id, [&](const DirectoryEntry& entry) { return entry.next_sequence > wanted.sequence; });
     if (!place) return place.error();
-    // Segments without an index lie between: one of them may hold it, unless the one found says it does itself.
+    // Segments without an index lie between: one of them may hold it, unless the one found says it
+    // does itself.
     const bool certain = place->index < segments_.size() && place->entry.extent_count > 0 &&
                          place->entry.first_sequence <= wanted.sequence;
     if (!certain) {
@@ -137,7 +140,9 @@ Result<Stretch> SegmentChain::find_sequence(const ShardState& shard, const Wante
         while (begin > 0 && !indexed(*segments_[begin - 1])) --begin;
         for (size_t i = begin; i < place->index; ++i) {
             Segment& segment = *segments_[i];
-            if (segment.state != Segment::State::kUnindexed || segment.number() <= wanted.walked_number) continue;
+            if (segment.state != Segment::State::kUnindexed ||
+                segment.number() <= wanted.walked_number)
+                continue;
             Stretch stretch;
             stretch.segment = &segment;
             stretch.offset_bytes = kSegmentDataOffset;
@@ -176,8 +181,9 @@ Result<Stretch> SegmentChain::next_in_segment(const ShardState& shard, const Str
 }
 
 Result<uint64_t> SegmentChain::find_time(const ShardState& shard, uint64_t arrival_ns) {
-    const auto place = first_indexed(shard.facts.shard.value,
-                                     [&](const DirectoryEntry& entry) { return entry.last_arrival_ns >= arrival_ns; });
+    const auto place = first_indexed(shard.facts.shard.value, [&](const DirectoryEntry& entry) {
+        return entry.last_arrival_ns >= arrival_ns;
+    });
     if (!place) return place.error();
     // What lies in segments without an index before it is read from where the last index ends.
     uint64_t start = shard.facts.trim_horizon.value;
@@ -206,7 +212,8 @@ Result<uint64_t> SegmentChain::find_time(const ShardState& shard, uint64_t arriv
         return start;
     }
     const uint32_t live = live_extents_.find_time(shard.slot, arrival_ns);
-    if (live != ExtentIndex::kNone) start = std::max(start, live_extents_.at(live).extent.first_sequence);
+    if (live != ExtentIndex::kNone)
+        start = std::max(start, live_extents_.at(live).extent.first_sequence);
     return start;
 }
 

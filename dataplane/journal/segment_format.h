@@ -1,6 +1,7 @@
 #pragma once
-// Every structure on disk, as FORMAT.md describes it. Little-endian, no padding, sizes pinned. Each structure that stands
-// for itself (segment header, trailer) fits one 512-byte sector, so that a device cannot tear it.
+// Every structure on disk, as FORMAT.md describes it. Little-endian, no padding, sizes pinned. Each
+// structure that stands for itself (segment header, trailer) fits one 512-byte sector, so that a
+// device cannot tear it.
 
 #include <cstddef>
 #include <cstdint>
@@ -18,20 +19,22 @@ inline constexpr uint64_t kTrailerMagic = 0x314C525445524741;  // "AGRETRL1"
 inline constexpr uint32_t kCommitMagic = 0x31544D43;           // "CMT1"
 inline constexpr uint32_t kPageMagic = 0x31475046;             // "FPG1"
 
-/// The header block, the trailer block and every footer page have this size, whatever the device's block is.
+/// The header block, the trailer block and every footer page have this size, whatever the device's
+/// block is.
 inline constexpr uint64_t kPageBytes = 4096;
 inline constexpr uint64_t kSegmentDataOffset = kPageBytes;  // First commit.
 inline constexpr uint64_t kSegmentBytesMax = 16ULL << 30U;
 
 enum class SegmentKind : uint32_t { kNormal = 1, kRelocated = 2, kReady = 3 };
 
-/// What precedes a segment in its journal: where that one was cut, and the last commit before the cut.
+/// What precedes a segment in its journal: where that one was cut, and the last commit before the
+/// cut.
 struct Predecessor {
     uint64_t segment_number = 0;  // 0: none.
     uint64_t incarnation = 0;
-    uint64_t cut_bytes = 0;       // Offset behind the last commit; bytes from there on do not exist.
-    uint64_t commit_number = 0;   // Last commit before the cut (0: none yet).
-    uint32_t commit_crc = 0;      // Its header_crc.
+    uint64_t cut_bytes = 0;      // Offset behind the last commit; bytes from there on do not exist.
+    uint64_t commit_number = 0;  // Last commit before the cut (0: none yet).
+    uint32_t commit_crc = 0;     // Its header_crc.
     uint32_t reserved = 0;
 };
 static_assert(sizeof(Predecessor) == 40);
@@ -47,7 +50,8 @@ struct SegmentHeader {
     uint64_t segment_number = 0;
     uint64_t incarnation = 0;
     uint64_t segment_bytes = 0;
-    uint64_t nonce = 0;  // Known to nobody outside the box; in every commit header, so that payload cannot forge one.
+    uint64_t nonce = 0;  // Known to nobody outside the box; in every commit header, so that payload
+                         // cannot forge one.
     uint32_t block_bytes = 0;
     uint32_t reserved = 0;
     Predecessor predecessor;
@@ -58,7 +62,7 @@ static_assert(offsetof(SegmentHeader, predecessor) == 80);
 
 struct CommitHeader {
     uint32_t magic = kCommitMagic;
-    uint32_t header_crc = 0;  // CRC-32C of the 56 bytes behind it.
+    uint32_t header_crc = 0;    // CRC-32C of the 56 bytes behind it.
     uint32_t commit_bytes = 0;  // Header and runs, without padding. Multiple of 8.
     uint32_t run_count = 0;
     uint64_t number = 0;
@@ -72,7 +76,8 @@ struct CommitHeader {
 static_assert(sizeof(CommitHeader) == 64);
 static_assert(offsetof(CommitHeader, previous_crc) == 48);
 
-inline constexpr uint32_t kTrailerClosed = 0x1;  // Written by close(): nothing was under way when the process ended.
+inline constexpr uint32_t kTrailerClosed =
+    0x1;  // Written by close(): nothing was under way when the process ended.
 
 /// Last page of a sealed segment: where its footer is and what it sums up to.
 struct Trailer {
@@ -132,7 +137,8 @@ struct DirectoryEntry {
 static_assert(sizeof(DirectoryEntry) == 64);
 inline constexpr uint32_t kDirectoryPerPage = kPagePayloadBytes / sizeof(DirectoryEntry);
 
-/// A stretch of a segment that holds consecutive runs of one shard, perhaps with a little of others between them.
+/// A stretch of a segment that holds consecutive runs of one shard, perhaps with a little of others
+/// between them.
 struct Extent {
     uint64_t first_sequence = 0;
     uint64_t arrival_ns = 0;    // Of its first run.
@@ -156,7 +162,8 @@ struct FactRecord {
     uint64_t starting_high, starting_low, ending_high, ending_low;
     uint64_t parent, adjacent_parent;
     uint64_t first_sequence, next_sequence, trim_horizon;
-    uint64_t last_arrival_ns, opened_ns, map_version, retention_ms, record_bytes_max, stream_created_ns;
+    uint64_t last_arrival_ns, opened_ns, map_version, retention_ms, record_bytes_max,
+        stream_created_ns;
     uint64_t command_id, epoch;
     uint64_t deleted_segment;  // Segment that was live when the shard was deleted; 0: not deleted.
     uint16_t flags, name_bytes;
@@ -179,18 +186,30 @@ struct ProducerRecord {
 static_assert(sizeof(ProducerRecord) == 416);
 inline constexpr uint32_t kProducersPerPage = kPagePayloadBytes / sizeof(ProducerRecord);
 
-constexpr uint64_t align_up(uint64_t value, uint64_t to) { return (value + to - 1) / to * to; }
-constexpr uint64_t align_down(uint64_t value, uint64_t to) { return value / to * to; }
-constexpr uint64_t pages_for(uint64_t count, uint64_t per_page) { return (count + per_page - 1) / per_page; }
+constexpr uint64_t align_up(uint64_t value, uint64_t to) {
+    return (value + to - 1) / to * to;
+}
+constexpr uint64_t align_down(uint64_t value, uint64_t to) {
+    return value / to * to;
+}
+constexpr uint64_t pages_for(uint64_t count, uint64_t per_page) {
+    return (count + per_page - 1) / per_page;
+}
 
 /// CRC of everything in `value` behind its first `skip` bytes.
 template <class T>
 uint32_t crc_behind(const T& value, size_t skip) {
     return crc32c(std::as_bytes(std::span(&value, 1)).subspan(skip));
 }
-inline void seal(SegmentHeader& header) { header.crc = crc_behind(header, 12); }
-inline void seal(Trailer& trailer) { trailer.crc = crc_behind(trailer, 12); }
-inline void seal(CommitHeader& header) { header.header_crc = crc_behind(header, 8); }
+inline void seal(SegmentHeader& header) {
+    header.crc = crc_behind(header, 12);
+}
+inline void seal(Trailer& trailer) {
+    trailer.crc = crc_behind(trailer, 12);
+}
+inline void seal(CommitHeader& header) {
+    header.header_crc = crc_behind(header, 8);
+}
 inline void seal(RunHeader& header) {
     header.magic = kRunMagic;
     header.header_crc = crc_behind(header, 8);
@@ -206,7 +225,8 @@ inline bool verify(const CommitHeader& header) {
            header.commit_bytes >= sizeof(CommitHeader) && header.commit_bytes % 8 == 0;
 }
 inline bool verify(const RunHeader& header) {
-    return header.magic == kRunMagic && header.header_crc == crc_behind(header, 8) && header.stored_bytes % 8 == 0;
+    return header.magic == kRunMagic && header.header_crc == crc_behind(header, 8) &&
+           header.stored_bytes % 8 == 0;
 }
 /// Copies a structure out of bytes of any alignment; the caller has checked that it fits.
 template <class T>
@@ -216,9 +236,11 @@ T load(const std::byte* from) {
     return value;
 }
 
-/// The nonce of the segment behind one with `previous`; deterministic, so that a header written twice is the same twice.
+/// The nonce of the segment behind one with `previous`; deterministic, so that a header written
+/// twice is the same twice.
 constexpr uint64_t next_nonce(uint64_t previous, uint64_t incarnation, uint64_t segment_number) {
-    uint64_t z = previous + 0x9E3779B97F4A7C15ULL * (incarnation + 1) + 0xD1B54A32D192ED03ULL * segment_number;
+    uint64_t z = previous + 0x9E3779B97F4A7C15ULL * (incarnation + 1) +
+                 0xD1B54A32D192ED03ULL * segment_number;
     z = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9ULL;
     z = (z ^ (z >> 27U)) * 0x94D049BB133111EBULL;
     return z ^ (z >> 31U);

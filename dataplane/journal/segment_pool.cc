@@ -19,8 +19,9 @@ constexpr uint64_t kNsPerS = 1'000'000'000;
 SegmentPool::SegmentPool(Context& context) : context_(context) {}
 
 Status SegmentPool::start() {
-    for (auto [buffer, bytes] : {std::pair{&zeros_, kZeroWriteBytes}, std::pair{&header_page_, kPageBytes},
-                                 std::pair{&mark_page_, kPageBytes}}) {
+    for (auto [buffer, bytes] :
+         {std::pair{&zeros_, kZeroWriteBytes}, std::pair{&header_page_, kPageBytes},
+          std::pair{&mark_page_, kPageBytes}}) {
         auto made = io::AlignedBuffer::create(bytes);
         if (!made) return made.error();
         *buffer = std::move(*made);
@@ -115,7 +116,9 @@ bool SegmentPool::create_file(uint64_t now_ns) {
         return false;
     };
     const auto free_bytes = files.free_bytes();
-    if (!free_bytes || *free_bytes < context_.options.segment_bytes + context_.options.disk_reserve_bytes) return full();
+    if (!free_bytes ||
+        *free_bytes < context_.options.segment_bytes + context_.options.disk_reserve_bytes)
+        return full();
     char name[40];
     (void)std::snprintf(name, sizeof(name), "/segment-%06u.eagre", next_file_);
     auto segment = std::make_unique<Segment>();
@@ -139,7 +142,8 @@ bool SegmentPool::create_file(uint64_t now_ns) {
 void SegmentPool::zero_more(uint64_t now_ns) {
     const bool hurry = wanted_ && ready_.empty();
     const uint64_t earned_ns = std::min(now_ns - credit_ns_, kNsPerS);
-    zero_credit_bytes_ += earned_ns * (context_.options.prepare_bytes_per_s / 1000) / (kNsPerS / 1000);
+    zero_credit_bytes_ +=
+        earned_ns * (context_.options.prepare_bytes_per_s / 1000) / (kNsPerS / 1000);
     zero_credit_bytes_ = std::min(zero_credit_bytes_, kZeroOps * kZeroWriteBytes);
     credit_ns_ = now_ns;
     for (DeviceOp& op : zero_ops_) {
@@ -207,7 +211,8 @@ void SegmentPool::on_done(DeviceOp& op, uint64_t now_ns) {
         header_segment_->header_written = true;
         return;
     }
-    const bool zeroing = std::any_of(std::begin(zero_ops_), std::end(zero_ops_), [](auto& o) { return o.under_way(); });
+    const bool zeroing = std::any_of(std::begin(zero_ops_), std::end(zero_ops_),
+                                     [](auto& o) { return o.under_way(); });
     switch (stage_) {
         case Stage::kZero:
             if (zeroing) return;
@@ -217,8 +222,12 @@ void SegmentPool::on_done(DeviceOp& op, uint64_t now_ns) {
                 sync_job(Stage::kZeroSync);
             }
             return;
-        case Stage::kZeroSync: mark_ready(); return;
-        case Stage::kMark: sync_job(Stage::kMarkSync); return;
+        case Stage::kZeroSync:
+            mark_ready();
+            return;
+        case Stage::kMark:
+            sync_job(Stage::kMarkSync);
+            return;
         case Stage::kMarkSync:
             job_->state = Segment::State::kReady;
             ready_.push_back(job_);
@@ -226,7 +235,8 @@ void SegmentPool::on_done(DeviceOp& op, uint64_t now_ns) {
             stage_ = Stage::kIdle;
             context_.stats.disk_full = false;
             return;
-        case Stage::kIdle: EAGRE_ASSERT(false);
+        case Stage::kIdle:
+            EAGRE_ASSERT(false);
     }
 }
 

@@ -1,9 +1,9 @@
 #pragma once
-// The files of a journal: made ahead, filled with zeros once, used as segments, recycled. A file never changes its name;
-// its header says what it holds.
+// The files of a journal: made ahead, filled with zeros once, used as segments, recycled. A file
+// never changes its name; its header says what it holds.
 //
-// A file that a dead process may still be writing to is removed, never used again in place: its late writes then go to
-// an inode that nobody reads.
+// A file that a dead process may still be writing to is removed, never used again in place: its
+// late writes then go to an inode that nobody reads.
 
 #include <cstdint>
 #include <memory>
@@ -20,24 +20,24 @@ struct Segment {
     enum class State : uint8_t {
         kPreparing,  // Being zeroed, or its header being marked ready.
         kReady,
-        kLive,       // Commits go here.
-        kSealing,    // Its footer is being written; the pages are still in memory.
+        kLive,     // Commits go here.
+        kSealing,  // Its footer is being written; the pages are still in memory.
         kSealed,
         kUnindexed,  // Full, but its footer cannot be read: readers walk it from end to end.
     };
     std::string path;
     io::FileId file;
     State state = State::kPreparing;
-    bool retire_file = false;       // Remove the file when it is recycled.
-    bool header_written = false;    // Live: a sync submitted from now on covers the header.
-    bool dying = false;             // Nothing in it is alive once commit `dying_commit` is durable.
-    uint32_t pins = 0;              // Reads under way.
+    bool retire_file = false;     // Remove the file when it is recycled.
+    bool header_written = false;  // Live: a sync submitted from now on covers the header.
+    bool dying = false;           // Nothing in it is alive once commit `dying_commit` is durable.
+    uint32_t pins = 0;            // Reads under way.
     uint64_t dying_commit = 0;
     uint64_t retention_due_ns = 0;  // Retention has nothing to do here before.
     SegmentHeader header;
-    Trailer trailer;                // Sealing and sealed.
-    uint64_t position_base = 0;     // Live: window position of offset 0.
-    uint64_t durable_end = 0;       // Offset behind the last durable commit.
+    Trailer trailer;             // Sealing and sealed.
+    uint64_t position_base = 0;  // Live: window position of offset 0.
+    uint64_t durable_end = 0;    // Offset behind the last durable commit.
     uint64_t number() const { return header.segment_number; }
 };
 
@@ -50,7 +50,8 @@ class SegmentPool final : public OpOwner {
 
     /// Adopts a file found at start.
     Segment& adopt(std::unique_ptr<Segment> segment);
-    /// Removes a segment's file and forgets it. Blocking; start-up, or once in the life of a recovered tail.
+    /// Removes a segment's file and forgets it. Blocking; start-up, or once in the life of a
+    /// recovered tail.
     void remove(Segment& segment);
     /// Makes new names start behind every name that was there at start.
     void reserve_names(uint32_t next_file) { next_file_ = next_file; }
@@ -61,7 +62,8 @@ class SegmentPool final : public OpOwner {
     size_t ready_count() const { return ready_.size(); }
     /// Nothing in it is needed: it becomes ready again.
     void recycle(Segment& segment);
-    /// Submits the header of a segment that goes live; `header_written` is set when it has been reaped.
+    /// Submits the header of a segment that goes live; `header_written` is set when it has been
+    /// reaped.
     void write_header(Segment& segment);
 
     void poll(uint64_t now_ns);
@@ -93,13 +95,13 @@ class SegmentPool final : public OpOwner {
     Segment* header_segment_ = nullptr;
     Segment* job_ = nullptr;
     Stage stage_ = Stage::kIdle;
-    uint64_t zeroed_bytes_ = 0;     // Submitted.
+    uint64_t zeroed_bytes_ = 0;  // Submitted.
     uint64_t zero_credit_bytes_ = 0;
     uint64_t credit_ns_ = 0;
-    uint64_t retry_ns_ = 0;         // Disk full: not before.
+    uint64_t retry_ns_ = 0;  // Disk full: not before.
     uint32_t next_file_ = 0;
     bool wanted_ = false;
-    bool out_of_space_ = false;     // A zero write hit ENOSPC.
+    bool out_of_space_ = false;  // A zero write hit ENOSPC.
 };
 
 }  // namespace eagre::journal

@@ -4,7 +4,8 @@
 
 namespace eagre::journal {
 
-SegmentSealer::SegmentSealer(Context& context, const FooterCounts& counts_max) : context_(context), builder_(counts_max) {}
+SegmentSealer::SegmentSealer(Context& context, const FooterCounts& counts_max)
+    : context_(context), builder_(counts_max) {}
 
 Status SegmentSealer::start() {
     auto page = io::AlignedBuffer::create(kPageBytes);
@@ -46,8 +47,10 @@ void SegmentSealer::poll(uint64_t durable_number) {
     if (!busy() || stage_ != Stage::kWaiting || context_.failed()) return;
     if (durable_number < segment_->trailer.commit_number) return;
     stage_ = Stage::kWriting;
-    if (!builder_.pages().empty()) submit(pages_op_, segment_->trailer.footer_offset, builder_.pages());
-    submit(trailer_op_, segment_->header.segment_bytes - kPageBytes, trailer_page_.span().first(kPageBytes));
+    if (!builder_.pages().empty())
+        submit(pages_op_, segment_->trailer.footer_offset, builder_.pages());
+    submit(trailer_op_, segment_->header.segment_bytes - kPageBytes,
+           trailer_page_.span().first(kPageBytes));
 }
 
 void SegmentSealer::on_done(DeviceOp& op, uint64_t /*now_ns*/) {

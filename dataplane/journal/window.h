@@ -1,6 +1,7 @@
 #pragma once
-// The memory window: a ring that mirrors the journal. Positions are bytes of the journal and rise for ever; a position and
-// the file offset it maps to agree modulo 4096, so that a write goes from the ring to the device as it lies.
+// The memory window: a ring that mirrors the journal. Positions are bytes of the journal and rise
+// for ever; a position and the file offset it maps to agree modulo 4096, so that a write goes from
+// the ring to the device as it lies.
 
 #include <algorithm>
 #include <cstdint>

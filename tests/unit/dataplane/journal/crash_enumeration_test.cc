@@ -1,7 +1,8 @@
-// The promise itself. A run of commits is made; after every operation submitted, completed or reaped, the machine loses
-// power and any subset of the unsynced 512-byte sectors survives (all subsets up to 12 sectors, seeded ones beyond). Then:
-// recover, compare with what was acknowledged, write on, crash again, recover again. Or the process is killed and its late
-// writes land at every moment after recovery began.
+// The promise itself. A run of commits is made; after every operation submitted, completed or
+// reaped, the machine loses power and any subset of the unsynced 512-byte sectors survives (all
+// subsets up to 12 sectors, seeded ones beyond). Then: recover, compare with what was acknowledged,
+// write on, crash again, recover again. Or the process is killed and its late writes land at every
+// moment after recovery began.
 #include <algorithm>
 #include <set>
 #include <utility>
@@ -27,7 +28,8 @@ JournalOptions tiny_options() {
     return options;
 }
 
-/// Nothing acknowledged lost, nothing torn, nothing invented, order kept: what is there is what was appended, up to a commit.
+/// Nothing acknowledged lost, nothing torn, nothing invented, order kept: what is there is what was
+/// appended, up to a commit.
 void expect_promise(JournalRig& rig, uint64_t durable, const std::string& when) {
     uint64_t present_max = 0;
     uint64_t absent_min = UINT64_MAX;
@@ -49,7 +51,8 @@ void expect_promise(JournalRig& rig, uint64_t durable, const std::string& when) 
 /// A second life on `image`, with everything the first one was told.
 class SecondLife {
   public:
-    SecondLife(const JournalRig& first, std::unique_ptr<SimDisk> image, uint64_t seed) : rig_(first.options, seed), seed_(seed) {
+    SecondLife(const JournalRig& first, std::unique_ptr<SimDisk> image, uint64_t seed)
+        : rig_(first.options, seed), seed_(seed) {
         rig_.disk = std::move(image);
         rig_.model = first.model;
         rig_.next_sequence = first.next_sequence;
@@ -64,7 +67,8 @@ class SecondLife {
         rig_.adopt_recovered();
         for (uint32_t i = 0; i < 3; ++i) {
             for (const auto& [shard, runs] : rig_.model) {
-                ASSERT_TRUE(rig_.append({.shard = shard, .bytes = 512 + 8 * i, .record_count = 2})) << when;
+                ASSERT_TRUE(rig_.append({.shard = shard, .bytes = 512 + 8 * i, .record_count = 2}))
+                    << when;
             }
             if (i == 1) {
                 ASSERT_TRUE(rig_.settle()) << when;
@@ -95,18 +99,21 @@ class CrashEverywhere {
   private:
     void crash_here() {
         if (rig_.journal == nullptr || testing::Test::HasFailure()) return;
-        // A step that changes neither what may be lost nor what was acknowledged leaves the same images.
+        // A step that changes neither what may be lost nor what was acknowledged leaves the same
+        // images.
         const uint64_t durable = rig_.journal->durable().value;
         Seen seen{durable, {}};
         for (const auto& sector : rig_.disk->unsynced_sectors()) {
-            seen.second.emplace(sector.path + "/" + std::to_string(sector.write_id), sector.offset_bytes);
+            seen.second.emplace(sector.path + "/" + std::to_string(sector.write_id),
+                                sector.offset_bytes);
         }
         if (seen == seen_) return;
         seen_ = std::move(seen);
         ++point_count_;
         const size_t sectors = rig_.disk->unsynced_sectors().size();
         if (sectors <= kExhaustiveSectorsMax) {
-            for (uint64_t mask = 0; mask < (1ULL << sectors); ++mask) crash_with(CrashPlan::power_lost(mask), durable, mask);
+            for (uint64_t mask = 0; mask < (1ULL << sectors); ++mask)
+                crash_with(CrashPlan::power_lost(mask), durable, mask);
         } else {
             for (uint64_t i = 0; i < kSeededPlans; ++i) {
                 const uint64_t seed = point_count_ * 1000 + i;
@@ -118,7 +125,8 @@ class CrashEverywhere {
         if (testing::Test::HasFailure()) return;
         ++crash_count_;
         SecondLife second(rig_, rig_.disk->image_after(plan), crash_count_);
-        second.recover_and_go_on(durable, "point " + std::to_string(point_count_) + ", survivors " + std::to_string(what));
+        second.recover_and_go_on(durable, "point " + std::to_string(point_count_) + ", survivors " +
+                                              std::to_string(what));
     }
 
     using Seen = std::pair<uint64_t, std::set<std::pair<std::string, uint64_t>>>;
@@ -181,19 +189,22 @@ TEST(CrashEnumeration, LateWritesOfADeadProcessStayInvisible) {
         ASSERT_TRUE(rig.open_shard(2));
         ASSERT_TRUE(rig.settle());
         for (uint32_t i = 0; i < 10 + seed; ++i) {
-            ASSERT_TRUE(rig.append({.shard = 1 + i % 2, .bytes = 1024 + 8 * static_cast<uint32_t>(seed)}));
+            ASSERT_TRUE(
+                rig.append({.shard = 1 + i % 2, .bytes = 1024 + 8 * static_cast<uint32_t>(seed)}));
             if (i % 3 == 0) rig.turn();
         }
         const uint64_t durable = rig.journal->durable().value;
         for (const uint64_t moment : {0U, 3U, 10U, 30U, 60U, 100U, 200U}) {
-            SecondLife second(rig, rig.disk->image_after(CrashPlan::killed(true)), seed * 1000 + moment);
+            SecondLife second(rig, rig.disk->image_after(CrashPlan::killed(true)),
+                              seed * 1000 + moment);
             SimDisk& disk = *second.rig().disk;
             late_count += disk.late_write_count();
             uint64_t changes = 0;
             disk.on_change([&] {
                 if (++changes == moment + 1) disk.land_late_writes();
             });
-            second.recover_and_go_on(durable, "seed " + std::to_string(seed) + ", moment " + std::to_string(moment));
+            second.recover_and_go_on(
+                durable, "seed " + std::to_string(seed) + ", moment " + std::to_string(moment));
             disk.on_change({});
         }
     }
@@ -212,15 +223,18 @@ TEST(CrashEnumeration, CrashesDuringRecoveryAndAgain) {
             if (i % 2 == 0) rig.turn();
         }
         const uint64_t durable = rig.journal->durable().value;
-        SecondLife second(rig, rig.disk->image_after(CrashPlan::power_lost_seeded(*rig.disk, seed)), seed);
+        SecondLife second(rig, rig.disk->image_after(CrashPlan::power_lost_seeded(*rig.disk, seed)),
+                          seed);
         // At every change that recovery makes, a third life begins on what a crash would leave.
         SimDisk& disk = *second.rig().disk;
         uint64_t changes = 0;
         disk.on_change([&] {
             if (HasFailure() || ++changes % 2 != 0 || second.rig().journal != nullptr) return;
             const uint64_t plan_seed = seed * 10'000 + changes;
-            SecondLife third(rig, disk.image_after(CrashPlan::power_lost_seeded(disk, plan_seed)), plan_seed);
-            third.recover_and_go_on(durable, "seed " + std::to_string(seed) + ", change " + std::to_string(changes));
+            SecondLife third(rig, disk.image_after(CrashPlan::power_lost_seeded(disk, plan_seed)),
+                             plan_seed);
+            third.recover_and_go_on(
+                durable, "seed " + std::to_string(seed) + ", change " + std::to_string(changes));
         });
         ASSERT_TRUE(second.rig().start());
         EXPECT_GT(changes, 10U);

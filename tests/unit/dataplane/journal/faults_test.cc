@@ -1,5 +1,5 @@
-// What the world does to a journal: rot, device errors, a full disk; retention and recycling; memory of producers; crash
-// loops. Each degrades only what it touches.
+// What the world does to a journal: rot, device errors, a full disk; retention and recycling;
+// memory of producers; crash loops. Each degrades only what it touches.
 #include <algorithm>
 
 #include "tests/unit/dataplane/journal/journal_rig.h"
@@ -20,7 +20,8 @@ Place find_payload(JournalRig& rig, const ModelRun& run) {
         const auto file = rig.disk->find(path);
         std::vector<std::byte> bytes(file->size_bytes);
         file->current.read(0, bytes);
-        const auto at = std::search(bytes.begin(), bytes.end(), run.payload.begin(), run.payload.end());
+        const auto at =
+            std::search(bytes.begin(), bytes.end(), run.payload.begin(), run.payload.end());
         if (at != bytes.end()) return {path, static_cast<uint64_t>(at - bytes.begin())};
     }
     return {};
@@ -43,7 +44,8 @@ TEST(Faults, ADamagedRunInASealedSegmentStopsNobodyElse) {
     EXPECT_EQ(back.error, Errc::kOk);
     EXPECT_EQ(back.damaged_count, 1U);
     EXPECT_EQ(back.runs.size(), rig.model[1].size() - 1);
-    for (const ModelRun& run : back.runs) EXPECT_NE(run.first_sequence, victim.first_sequence) << "rot was served";
+    for (const ModelRun& run : back.runs)
+        EXPECT_NE(run.first_sequence, victim.first_sequence) << "rot was served";
     EXPECT_GE(rig.journal->stats().damaged_run_count, 1U);
     rig.expect_all(2, "the other shard");
 }
@@ -59,7 +61,8 @@ TEST(Faults, RotBelowADurableMarkIsDamageAndTheRestIsKept) {
     }
     const Place place = find_payload(rig, rig.model[1][3]);
     rig.crash(CrashPlan::killed());
-    for (const uint64_t back : {0U, 100U}) {  // The payload; then the commit header in front of it too.
+    for (const uint64_t back :
+         {0U, 100U}) {  // The payload; then the commit header in front of it too.
         ASSERT_TRUE(rig.disk->corrupt(place.path, place.offset_bytes - back, 0x01));
     }
     ASSERT_TRUE(rig.start());
@@ -106,7 +109,8 @@ TEST(Faults, AFullDiskIsATypedErrorThatClearsByItself) {
     ASSERT_FALSE(last);
     EXPECT_EQ(last.error().code, Errc::kDiskFull);
     EXPECT_TRUE(rig.journal->stats().disk_full);
-    ASSERT_TRUE(rig.run_until([&] { return rig.journal->durable().value + 1 >= rig.journal->open_commit().value; }));
+    ASSERT_TRUE(rig.run_until(
+        [&] { return rig.journal->durable().value + 1 >= rig.journal->open_commit().value; }));
     rig.expect_all(1, "while full");
     rig.disk->set_capacity(1ULL << 40U);
     ASSERT_TRUE(rig.run_until([&] {
@@ -133,9 +137,11 @@ TEST(Faults, ProducersAreRememberedExactlyOverRestarts) {
                 std::copy(facts.results + 1, facts.results + 16, facts.results);
                 --facts.result_count;
             }
-            facts.results[facts.result_count++] = {BatchNumber{number}, SequenceNumber{sequence}, 4, crc32c(bytes)};
+            facts.results[facts.result_count++] = {BatchNumber{number}, SequenceNumber{sequence}, 4,
+                                                   crc32c(bytes)};
             facts.last_arrival_ns = rig.arrival_ns;
-            ASSERT_TRUE(rig.append({.shard = 1, .bytes = 2048, .producer = 77, .batch_number = number}));
+            ASSERT_TRUE(
+                rig.append({.shard = 1, .bytes = 2048, .producer = 77, .batch_number = number}));
             ASSERT_TRUE(rig.journal->remember_producer(facts));
         }
         ASSERT_TRUE(rig.settle());

@@ -1,14 +1,14 @@
 #pragma once
-// A journal on a simulated disk, and a model of what it was told: appended runs per shard, what it acknowledged, and the
-// comparison of both with what readers give back.
-
-#include <gtest/gtest.h>
+// A journal on a simulated disk, and a model of what it was told: appended runs per shard, what it
+// acknowledged, and the comparison of both with what readers give back.
 
 #include <cstring>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "dataplane/io/sim/sim_world.h"
 #include "dataplane/journal/journal.h"
@@ -120,7 +120,8 @@ class JournalRig {
             return written || (written.error().code != Errc::kBusy);
         });
         if (!written) return written.error();
-        next_sequence[facts.shard.value] = std::max<uint64_t>(next_sequence[facts.shard.value], facts.first_sequence.value);
+        next_sequence[facts.shard.value] =
+            std::max<uint64_t>(next_sequence[facts.shard.value], facts.first_sequence.value);
         return {};
     }
 
@@ -149,7 +150,8 @@ class JournalRig {
     }
     Result<CommitNumber> fill(const Append& what, std::span<std::byte> target) {
         uint64_t& next = next_sequence[what.shard];
-        ModelRun run{next, what.record_count, arrival_ns, 0, payload_of(what.shard, next, what.bytes)};
+        ModelRun run{next, what.record_count, arrival_ns, 0,
+                     payload_of(what.shard, next, what.bytes)};
         std::memcpy(target.data(), run.payload.data(), run.payload.size());
         RunHeader header;
         header.shard = what.shard;
@@ -187,7 +189,8 @@ class JournalRig {
             RunView view;
             const auto got = (*reader)->peek(view);
             if (!got) {
-                if (got.error().code == Errc::kDamaged && got.error().detail > (*reader)->wanted().value) {
+                if (got.error().code == Errc::kDamaged &&
+                    got.error().detail > (*reader)->wanted().value) {
                     ++back.damaged_count;
                     (*reader)->seek(SequenceNumber{got.error().detail});
                     continue;
@@ -200,7 +203,10 @@ class JournalRig {
                 turn();
                 continue;
             }
-            back.runs.push_back({view.header.first_sequence, view.header.record_count, view.header.arrival_ns, 0,
+            back.runs.push_back({view.header.first_sequence,
+                                 view.header.record_count,
+                                 view.header.arrival_ns,
+                                 0,
                                  {view.payload.begin(), view.payload.end()}});
             ++((*reader)->from_memory() ? back.memory_count : back.device_count);
             (*reader)->advance();
@@ -209,25 +215,31 @@ class JournalRig {
         return back;
     }
 
-    /// What readers give is exactly a prefix of what was appended, at least everything in commits up to `durable`.
+    /// What readers give is exactly a prefix of what was appended, at least everything in commits
+    /// up to `durable`.
     void expect_prefix(uint64_t shard, uint64_t durable, const char* when) {
         const ReadBack back = read_shard(shard);
         ASSERT_EQ(back.error, Errc::kOk) << when << " shard " << shard;
         EXPECT_EQ(back.damaged_count, 0U) << when;
         const auto& told = model[shard];
-        ASSERT_LE(back.runs.size(), told.size()) << when << ": something was invented, shard " << shard;
+        ASSERT_LE(back.runs.size(), told.size())
+            << when << ": something was invented, shard " << shard;
         for (size_t i = 0; i < back.runs.size(); ++i) {
-            ASSERT_EQ(back.runs[i].first_sequence, told[i].first_sequence) << when << " shard " << shard;
+            ASSERT_EQ(back.runs[i].first_sequence, told[i].first_sequence)
+                << when << " shard " << shard;
             ASSERT_EQ(back.runs[i].record_count, told[i].record_count) << when;
             ASSERT_EQ(back.runs[i].arrival_ns, told[i].arrival_ns) << when;
-            ASSERT_TRUE(back.runs[i].payload == told[i].payload) << when << " shard " << shard << " run " << i;
+            ASSERT_TRUE(back.runs[i].payload == told[i].payload)
+                << when << " shard " << shard << " run " << i;
         }
         for (size_t i = back.runs.size(); i < told.size(); ++i) {
-            ASSERT_GT(told[i].commit, durable) << when << ": an acknowledged run is lost, shard " << shard << " run " << i;
+            ASSERT_GT(told[i].commit, durable)
+                << when << ": an acknowledged run is lost, shard " << shard << " run " << i;
         }
     }
     void expect_all(uint64_t shard, const char* when) { expect_prefix(shard, UINT64_MAX, when); }
-    /// After a restart: forgets what was not there any more, so that the model goes on from what is.
+    /// After a restart: forgets what was not there any more, so that the model goes on from what
+    /// is.
     void adopt_recovered() {
         for (auto& [shard, runs] : model) {
             const uint64_t tail = journal->durable_tail(ShardId{shard}).value;

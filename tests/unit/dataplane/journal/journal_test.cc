@@ -1,5 +1,5 @@
-// The journal as its users see it: what is appended becomes durable and is read back byte for byte, from memory and from
-// the device, across segments and restarts. On a simulated disk.
+// The journal as its users see it: what is appended becomes durable and is read back byte for byte,
+// from memory and from the device, across segments and restarts. On a simulated disk.
 #include "dataplane/journal/journal.h"
 
 #include "tests/unit/dataplane/journal/journal_rig.h"
@@ -40,7 +40,8 @@ TEST(Journal, EverythingIsThereAfterACleanRestart) {
     ASSERT_TRUE(rig.start());
     ASSERT_TRUE(rig.open_shard(1));
     ASSERT_TRUE(rig.open_shard(2));
-    for (uint32_t i = 0; i < 300; ++i) ASSERT_TRUE(rig.append({.shard = 1 + i % 2, .bytes = 1024 + 8 * (i % 100)}));
+    for (uint32_t i = 0; i < 300; ++i)
+        ASSERT_TRUE(rig.append({.shard = 1 + i % 2, .bytes = 1024 + 8 * (i % 100)}));
     ASSERT_TRUE(rig.journal->close());
     ASSERT_TRUE(rig.start());
     EXPECT_EQ(rig.journal->recovery().scanned_bytes, 0U);
@@ -59,9 +60,11 @@ TEST(Journal, EverythingAcknowledgedIsThereAfterAKill) {
         ASSERT_TRUE(rig.start());
         ASSERT_TRUE(rig.open_shard(1));
         ASSERT_TRUE(rig.open_shard(2));
-        for (uint32_t i = 0; i < 20 * seed; ++i) ASSERT_TRUE(rig.append({.shard = 1 + i % 2, .bytes = 2048}));
+        for (uint32_t i = 0; i < 20 * seed; ++i)
+            ASSERT_TRUE(rig.append({.shard = 1 + i % 2, .bytes = 2048}));
         const uint64_t durable = rig.journal->durable().value;
-        rig.crash(seed % 2 == 0 ? io::sim::CrashPlan::killed() : io::sim::CrashPlan::power_lost_seeded(*rig.disk, seed));
+        rig.crash(seed % 2 == 0 ? io::sim::CrashPlan::killed()
+                                : io::sim::CrashPlan::power_lost_seeded(*rig.disk, seed));
         ASSERT_TRUE(rig.start());
         if (durable == 0) continue;
         rig.expect_prefix(1, durable, "after the kill");
@@ -76,7 +79,8 @@ TEST(Journal, RunsLargerThanACommitAndThanAReadBuffer) {
     JournalRig rig(options);
     ASSERT_TRUE(rig.start());
     ASSERT_TRUE(rig.open_shard(1));
-    for (uint32_t i = 0; i < 12; ++i) ASSERT_TRUE(rig.append({.shard = 1, .bytes = 300'000 + 8 * i, .record_count = 1}));
+    for (uint32_t i = 0; i < 12; ++i)
+        ASSERT_TRUE(rig.append({.shard = 1, .bytes = 300'000 + 8 * i, .record_count = 1}));
     ASSERT_TRUE(rig.settle());
     rig.expect_all(1, "large runs");
 }
@@ -97,7 +101,8 @@ TEST(Journal, AbandonedRunsLeaveNothing) {
 TEST(Journal, UnknownShardAndFutureAreTypedErrors) {
     JournalRig rig;
     ASSERT_TRUE(rig.start());
-    EXPECT_EQ(rig.journal->open_reader(ShardId{9}, SequenceNumber{1}).error().code, Errc::kUnknownShard);
+    EXPECT_EQ(rig.journal->open_reader(ShardId{9}, SequenceNumber{1}).error().code,
+              Errc::kUnknownShard);
     ASSERT_TRUE(rig.open_shard(1));
     EXPECT_EQ(rig.read_shard(1, 99).error, Errc::kSequenceInFuture);
     EXPECT_EQ(rig.read_shard(1, 0).error, Errc::kSequenceTrimmed);

@@ -1,5 +1,5 @@
-// Each protection that a mutant switches off is one that this suite would miss: with it the same history keeps the promise,
-// without it the promise breaks.
+// Each protection that a mutant switches off is one that this suite would miss: with it the same
+// history keeps the promise, without it the promise breaks.
 #include <algorithm>
 
 #include "tests/unit/dataplane/journal/journal_rig.h"
@@ -42,7 +42,9 @@ TEST(JournalMutants, AcknowledgingBeforeTheSyncLoses) {
     EXPECT_GT(lost_after_power_loss(&Mutants::ack_before_sync), 0U);
 }
 
-TEST(JournalMutants, SkippingASyncLoses) { EXPECT_GT(lost_after_power_loss(&Mutants::skip_one_sync), 0U); }
+TEST(JournalMutants, SkippingASyncLoses) {
+    EXPECT_GT(lost_after_power_loss(&Mutants::skip_one_sync), 0U);
+}
 
 /// Runs that are served with other bytes than were appended, after one bit of rot.
 uint64_t rotten_served(bool Mutants::*mutant) {
@@ -59,7 +61,9 @@ uint64_t rotten_served(bool Mutants::*mutant) {
         std::vector<std::byte> bytes(file->size_bytes);
         file->current.read(0, bytes);
         const auto at = std::search(bytes.begin(), bytes.end(), victim.begin(), victim.end());
-        if (at != bytes.end()) EXPECT_TRUE(rig.disk->corrupt(path, static_cast<uint64_t>(at - bytes.begin()) + 7, 0x10));
+        if (at != bytes.end())
+            EXPECT_TRUE(
+                rig.disk->corrupt(path, static_cast<uint64_t>(at - bytes.begin()) + 7, 0x10));
     }
     EXPECT_TRUE(rig.start());
     uint64_t rotten = 0;
