@@ -56,6 +56,7 @@ class Recovery final : public OpOwner {
     Result<size_t> load_base();
     bool load_footer_of(Link& link);
     Status replay_segment(size_t index);
+    uint64_t in_flight_bytes_max() const;
     bool ends_as_successor_says(size_t index, uint64_t commit_number) const;
     Status take_run(const RunHeader& header, uint64_t offset_bytes, bool damaged);
     Status salvage(uint64_t from, uint64_t to);

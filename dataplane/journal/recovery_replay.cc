@@ -117,6 +117,11 @@ bool Recovery::ends_as_successor_says(size_t index, uint64_t commit_number) cons
            said.commit_number == commit_number;
 }
 
+// No commit can have been under way farther behind the tear than the memory window is long.
+uint64_t Recovery::in_flight_bytes_max() const {
+    return 2 * core_.window_.bytes();
+}
+
 Status Recovery::replay_segment(size_t index) {
     Link& link = links_[index];
     Segment& segment = *link.segment;
@@ -144,7 +149,10 @@ Status Recovery::replay_segment(size_t index) {
             if (mark < expected.number) {
                 // A tear, or the end. What the same process wrote behind it was never acknowledged.
                 ScannedCommit behind;
-                torn_ = scan.find_header(offset, 0, behind) || index + 1 < links_.size();
+                const CommitScan near(image_.span(),
+                                      std::min(limit, offset + in_flight_bytes_max()),
+                                      segment.header, false);
+                torn_ = near.find_header(offset, 0, behind) || index + 1 < links_.size();
                 if (torn_) core_.report_.cut_bytes += limit - offset;
                 break;
             }
