@@ -21,6 +21,23 @@ bool may_precede(std::string_view name) {
            name.ends_with(".log") || name.ends_with(".tmp") || name == "eagred.sock" || name == "stats.shm" || name == "ports";
 }
 
+// A first start that died early leaves journals without a byte in them: nobody's, and ours to go on with.
+bool is_empty_journal(io::Files& files, std::string_view name) {
+    if (!name.starts_with("journal-")) return false;
+    const auto names = files.list(name);
+    return names && names->empty();
+}
+
+// Before the identity is written: from then on a journal that is absent is one that is missing.
+Status make_journal_directories(io::Files& files, uint32_t journal_count) {
+    for (uint32_t id = 0; id < journal_count; ++id) {
+        char name[32];
+        std::snprintf(name, sizeof(name), "journal-%04u", id);
+        if (const Status made = files.make_directory(name); !made) return made;
+    }
+    return files.sync_directory("");
+}
+
 bool value_of(std::string_view text, std::string_view key, int base, uint64_t& value) {
     const size_t at = text.find(key);
     if (at == std::string_view::npos) return false;
@@ -54,9 +71,9 @@ Result<BoxIdentity> open_data_directory(io::Files& files, uint32_t journal_count
     }
     const auto names = files.list("");
     if (!names) return names.error();
-    if (!std::all_of(names->begin(), names->end(), [](const auto& name) { return may_precede(name); })) {
-        return Errc::kNotADirectory;
-    }
+    const auto is_welcome = [&files](const auto& name) { return may_precede(name) || is_empty_journal(files, name); };
+    if (!std::all_of(names->begin(), names->end(), is_welcome)) return Errc::kNotADirectory;
+    if (const Status made = make_journal_directories(files, journal_count); !made) return made.error();
     Prng prng(seed);
     BoxIdentity identity{prng.next(), prng.next(), journal_count, segment_bytes, true};
     char text[256];

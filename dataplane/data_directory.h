@@ -3,7 +3,7 @@
 //
 //   eagre.box      format version, box id, journal count, segment size: a few lines of text, written once
 //   eagred.lock    held by the eagred that serves this directory
-//   journal-0000/  one journal, see dataplane/journal/FORMAT.md
+//   journal-0000/  one journal, see dataplane/journal/FORMAT.md; made before eagre.box, so that one that is absent is missing
 //   eagred.sock    control's way in; control.sock, catalog.sqlite: eagre-control's; stats.shm: statistics; ports
 
 #include <cstdint>

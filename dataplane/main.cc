@@ -148,7 +148,7 @@ int serve(Options options) {
     for (uint32_t id = 0; id < box.journal_count; ++id) {
         char name[32];
         std::snprintf(name, sizeof(name), "journal-%04u", id);
-        const bool there = identity->fresh || files.exists(name);
+        const bool there = files.exists(name);
         box.journal_available.push_back(there);
         if (!there) std::fprintf(stderr, "eagred: %s is missing: its shards are unavailable until it is back\n", name);
     }
