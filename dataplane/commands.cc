@@ -147,7 +147,8 @@ Handled Core::on_command(Session& session, const FrameHeader& header, std::span<
         case wire::CommandOp::DeleteStream: {
             if (command.stream() == nullptr) return answer(error_of(Errc::kBadArgument));
             pending.stream_id = StreamId{command.stream()->id()};
-            if (directory_.find(pending.stream_id) == nullptr) return answer({});  // Gone already: a repeated command.
+            // Asked of every core even when the directory does not know it: an opening that failed on one core may have left
+            // shards on another, and they would come back as facts at the next start. With none left it is a repeated command.
             kind = ColdMessage::Kind::kDeleteShards;
             break;
         }

@@ -89,7 +89,8 @@ class FrameClient final : public client::ConnectionEvents {
 
 class CoreRig {
   public:
-    explicit CoreRig(uint32_t core_count, uint64_t seed = 1) : world(seed) {
+    explicit CoreRig(uint32_t core_count, uint64_t seed = 1, const std::vector<bool>& journals_available = {})
+        : world(seed) {
         Options options;
         options.port = 5000;
         options.wait = reactor::WaitPolicy::kSpin;  // A wait would move time on behind the test's back.
@@ -106,6 +107,7 @@ class CoreRig {
         EXPECT_TRUE(identity.has_value());
         box.journal_count = identity->journal_count;
         EXPECT_TRUE(box.prepare().has_value());
+        if (!journals_available.empty()) box.journal_available = journals_available;
         std::vector<Core*> all;
         for (uint32_t index = 0; index < core_count; ++index) {
             auto core = Core::create(box, CoreIndex{index}, node->io(index));

@@ -273,5 +273,17 @@ TEST(Core, CreditBoundsWhatIsSent) {
     EXPECT_EQ(reader.code(subscription), Errc::kOk);
 }
 
+TEST(CoreCommands, DeletingForgetsWhatAFailedOpeningLeftBehind) {
+    CoreRig rig(2, 1, {true, false});
+    rig.box.journal_available[1] = true;  // Asked for, and not there: the opening fails on core 1 only.
+    FrameClient& control = rig.connect_control();
+    ASSERT_EQ(rig.simple(control, wire::CommandOp::TakeEpoch, 1), Errc::kOk);
+    ASSERT_EQ(rig.open_stream(control, 2), Errc::kUnavailable);
+    ASSERT_NE(rig.cores[0]->shard(ShardId{1}), nullptr);
+    EXPECT_EQ(rig.simple(control, wire::CommandOp::DeleteStream, 1, 1), Errc::kOk);
+    EXPECT_EQ(rig.cores[0]->shard(ShardId{1}), nullptr);
+    EXPECT_EQ(rig.simple(control, wire::CommandOp::DeleteStream, 1, 1), Errc::kOk) << "a repeated command";
+}
+
 }  // namespace
 }  // namespace eagre
