@@ -177,6 +177,9 @@ void FakeBox::on_frame(Pipe& pipe, const FrameHeader& header, std::span<const st
             return;
         case FrameKind::kRead: {
             uint64_t next = header.sequence;
+            if (const uint64_t horizon = shards.at(header.shard).horizon; next < horizon) {
+                return send(pipe, frame::reply_to(header, FrameKind::kReadEnd, error_of(Errc::kSequenceTrimmed, horizon)));
+            }
             auto credit = static_cast<int64_t>(header.number);
             deliver(pipe, header.correlation, header.shard, next, credit);
             const Shard& shard = shards.at(header.shard);
@@ -260,6 +263,17 @@ void FakeBox::on_append(Pipe& pipe, const FrameHeader& header, std::span<const s
 void FakeBox::serve(Pipe& pipe) {
     for (auto it = pipe.subscriptions.begin(); it != pipe.subscriptions.end();) {
         auto& [correlation, subscription] = *it;
+        if (const uint64_t horizon = shards.at(subscription.shard).horizon; subscription.next < horizon) {
+            FrameHeader end;
+            end.kind = FrameKind::kDeliverEnd;
+            end.flags = static_cast<uint16_t>(Errc::kSequenceTrimmed);
+            end.correlation = correlation;
+            end.shard = subscription.shard;
+            end.detail = horizon;
+            send(pipe, end);
+            it = pipe.subscriptions.erase(it);
+            continue;
+        }
         deliver(pipe, correlation, subscription.shard, subscription.next, subscription.credit);
         const Shard& shard = shards.at(subscription.shard);
         if (!shard.open && subscription.next >= shard.next) {

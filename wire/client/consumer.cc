@@ -15,6 +15,7 @@ using frame::FrameKind;
 
 constexpr uint64_t kRetryNsMin = 1'000'000ULL;
 constexpr uint64_t kRetryNsMax = 200'000'000ULL;
+constexpr uint64_t kCheckNs = 10'000'000ULL;  // Between two looks for questions without an answer.
 
 struct Reader {
     enum class State : uint8_t {
@@ -33,6 +34,8 @@ struct Reader {
     uint64_t uncredited_bytes = 0; // Received since the last credit.
     uint64_t retry_at_ns = 0;
     uint64_t back_off_ns = 0;
+    uint64_t asked_ns = 0;
+    uint64_t gap_at = 0;           // `wanted` when a delivery last began behind it; 0: never.
 };
 
 class ConsumerImpl final : public Consumer, public Asker {
@@ -45,6 +48,9 @@ class ConsumerImpl final : public Consumer, public Asker {
             }
             Reader reader;
             reader.shard = shard;
+            // Until the first delivery the map is what is known of the tail.
+            reader.tail = shard.next_sequence.value;
+            reader.tail_known = reader.tail != 0;
             for (const auto& [id, next] : options.resume) {
                 if (id != shard.id) continue;
                 reader.wanted = next.value;
@@ -85,6 +91,7 @@ class ConsumerImpl final : public Consumer, public Asker {
     // -- Asker
     bool on_poll(uint64_t now_ns) override {
         bool moved = false;
+        if (now_ns >= next_check_ns_) check_answers(now_ns);
         for (Reader& reader : readers_) {
             const bool idle = reader.state == Reader::State::kLocate || reader.state == Reader::State::kStart;
             if (!idle || now_ns < reader.retry_at_ns) continue;
@@ -108,7 +115,11 @@ class ConsumerImpl final : public Consumer, public Asker {
         if (stream.name != stream_) return;
         for (Reader& reader : readers_) {
             for (const ShardDescription& shard : stream.shards) {
-                if (shard.id == reader.shard.id) reader.shard = shard;
+                if (shard.id != reader.shard.id) continue;
+                // Moved to another core: what was asked of the old one is asked anew.
+                if (shard.core != reader.shard.core && reader.state == Reader::State::kLocating) reader.state = Reader::State::kLocate;
+                if (shard.core != reader.shard.core && reader.state == Reader::State::kReading) reader.state = Reader::State::kStart;
+                reader.shard = shard;
             }
         }
     }
@@ -147,8 +158,21 @@ class ConsumerImpl final : public Consumer, public Asker {
     }
 
   private:
+    // A subscription may be silent for ever; a question must be answered. A connection that doesn't is replaced.
+    void check_answers(uint64_t now_ns) {
+        next_check_ns_ = now_ns + kCheckNs;
+        for (const Reader& reader : readers_) {
+            const bool asks = reader.state == Reader::State::kLocating ||
+                              (reader.state == Reader::State::kReading && options_.mode == ConsumerOptions::Mode::kPull);
+            if (!asks || now_ns < reader.asked_ns + client_.options().request_timeout_ns) continue;
+            Connection* connection = client_.connection(reader.shard.core);
+            if (connection != nullptr && connection->ready()) connection->drop(error_of(Errc::kTimeout));
+        }
+    }
+
     void start(Reader& reader, Connection& connection) {
         FrameHeader header;
+        reader.asked_ns = client_.now_ns();
         header.shard = reader.shard.id.value;
         reader.correlation = client_.next_correlation(id_);
         header.correlation = reader.correlation;
@@ -196,24 +220,42 @@ class ConsumerImpl final : public Consumer, public Asker {
         }
     }
 
+    // Records are missing in front of a delivery. They are asked for once more; a gap that comes again is real.
+    bool ask_again(Reader& reader, uint32_t core) {
+        if (reader.gap_at == reader.wanted) return false;
+        reader.gap_at = reader.wanted;
+        Connection* connection = client_.connection(core);
+        if (connection != nullptr && options_.mode == ConsumerOptions::Mode::kSubscribe) {
+            FrameHeader header;
+            header.kind = FrameKind::kUnsubscribe;
+            header.shard = reader.shard.id.value;
+            header.correlation = reader.correlation;
+            connection->push(header);
+        }
+        reader.correlation = 0;  // What still comes of that subscription is nobody's.
+        reader.state = Reader::State::kStart;
+        return true;
+    }
+
     void deliver(Reader& reader, uint32_t core, const FrameHeader& header, std::span<const std::byte> payload) {
         const uint64_t charged = frame::kHeaderBytes + payload.size();
         reader.tail = std::max(reader.tail, header.number);
         reader.tail_known = true;
         reader.back_off_ns = 0;
         const uint64_t end = header.sequence + header.record_count;
+        if (header.sequence > reader.wanted && ask_again(reader, core)) return;
         if (end > reader.wanted) {
+            if (header.sequence > reader.wanted) {
+                ++stats_.damaged_count;
+                tell(reader, error_of(Errc::kDamaged, header.sequence));
+                reader.wanted = header.sequence;
+            }
             // The bytes were checked by their CRC; that they are a batch is checked here, once more and always.
             const auto batch = frame::BatchView::verify(payload, header.record_count);
             if (!batch) {
                 ++stats_.damaged_count;
                 tell(reader, error_of(Errc::kDamaged, end));
             } else {
-                if (header.sequence > reader.wanted) {
-                    ++stats_.damaged_count;
-                    tell(reader, error_of(Errc::kDamaged, header.sequence));
-                    reader.wanted = header.sequence;
-                }
                 Delivery delivery;
                 delivery.shard = reader.shard.id;
                 delivery.first_sequence = SequenceNumber{header.sequence};
@@ -283,6 +325,7 @@ class ConsumerImpl final : public Consumer, public Asker {
     uint64_t id_;
     std::vector<Reader> readers_;
     size_t last_ = 0;
+    uint64_t next_check_ns_ = 0;
     std::function<void(const Delivery&)> delivery_;
     std::function<void(ShardId, Error)> event_;
     ConsumerStats stats_;

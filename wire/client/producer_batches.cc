@@ -91,10 +91,10 @@ void ProducerImpl::on_frame(uint32_t /*core*/, const FrameHeader& header, std::s
     const bool stored = frame::errc_of(header) == Errc::kOk;
     for (size_t i = 0; i < lane.queue.size() && i < kProducerWindow; ++i) {
         const Batch& batch = *lane.queue[i];
-        if (batch.done || batch.number != header.number) continue;
+        if (batch.done) continue;
         const bool current = batch.correlation != 0 && batch.correlation == header.correlation;
-        const bool late = header.correlation >= batch.first_correlation && header.correlation <= batch.last_correlation &&
-                          batch.first_correlation != 0;
+        const bool late = batch.first_correlation != 0 && batch.number == header.number &&
+                          header.correlation >= batch.first_correlation && header.correlation <= batch.last_correlation;
         if (!current && !(stored && late)) continue;
         answer(lane, i, header);
         return;
