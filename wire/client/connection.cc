@@ -1,10 +1,10 @@
 #include "wire/client/connection.h"
 
-#include <flatbuffers/flatbuffers.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
+
+#include <flatbuffers/flatbuffers.h>
 
 #include "wire/base/assert.h"
 #include "wire/schema/request_generated.h"
@@ -14,8 +14,8 @@ namespace eagre::client {
 using frame::FrameHeader;
 using frame::FrameKind;
 
-Connection::Connection(Transport& transport, ConnectionEvents& events, const ClientOptions& options, uint32_t core,
-                       uint16_t port)
+Connection::Connection(Transport& transport, ConnectionEvents& events, const ClientOptions& options,
+                       uint32_t core, uint16_t port)
     : transport_(transport), events_(events), options_(options), core_(core), port_(port) {
     buffer_.resize(kReceiveBufferBytes);
 }
@@ -36,7 +36,8 @@ void Connection::push(FrameHeader header, std::span<const std::byte> payload) {
     Outgoing& out = outgoing_.emplace_back();
     out.owned.resize(sizeof(header) + payload.size());
     std::memcpy(out.owned.data(), &header, sizeof(header));
-    if (!payload.empty()) std::memcpy(out.owned.data() + sizeof(header), payload.data(), payload.size());
+    if (!payload.empty())
+        std::memcpy(out.owned.data() + sizeof(header), payload.data(), payload.size());
 }
 
 void Connection::push_shared(SendBufferPointer frame) {
@@ -98,7 +99,8 @@ void Connection::lose(Error why, uint64_t now_ns) {
     outgoing_.clear();
     front_sent_ = 0;
     begin_ = end_ = 0;
-    back_off_ns_ = std::clamp(back_off_ns_ * 2, options_.reconnect_ns_min, options_.reconnect_ns_max);
+    back_off_ns_ =
+        std::clamp(back_off_ns_ * 2, options_.reconnect_ns_min, options_.reconnect_ns_max);
     // Half of the pause is random, so that a thousand clients don't come back in one moment.
     retry_at_ns_ = now_ns + back_off_ns_ / 2 + transport_.random() % (back_off_ns_ / 2 + 1);
     events_.on_lost(core_, why);
@@ -202,7 +204,8 @@ void Connection::handle(uint64_t now_ns) {
             }
             const auto* reply = flatbuffers::GetRoot<wire::HelloReply>(raw);
             std::vector<uint16_t> ports;
-            if (reply->ports() != nullptr) ports.assign(reply->ports()->begin(), reply->ports()->end());
+            if (reply->ports() != nullptr)
+                ports.assign(reply->ports()->begin(), reply->ports()->end());
             state_ = State::kReady;
             back_off_ns_ = 0;
             events_.on_ready(core_, ports, reply->incarnation());

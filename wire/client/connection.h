@@ -1,6 +1,6 @@
 #pragma once
-// One pipe to one core: connects, says hello, frames what goes out and what comes in, comes back after it broke. Owned by a
-// ClientImpl; no thread of its own.
+// One pipe to one core: connects, says hello, frames what goes out and what comes in, comes back
+// after it broke. Owned by a ClientImpl; no thread of its own.
 
 #include <cstdint>
 #include <deque>
@@ -16,22 +16,26 @@
 namespace eagre::client {
 
 inline constexpr size_t kReceiveBytes = 1 * kMiB;  // Per call.
-inline constexpr size_t kReceiveBufferBytes = 2 * kMiB;  // Grows for one larger frame, and shrinks again.
+inline constexpr size_t kReceiveBufferBytes =
+    2 * kMiB;  // Grows for one larger frame, and shrinks again.
 inline constexpr uint64_t kConnectNsMax = 3'000'000'000ULL;  // From connect to hello reply.
 
 class ConnectionEvents {
   public:
     virtual ~ConnectionEvents() = default;
-    virtual void on_ready(uint32_t core, const std::vector<uint16_t>& ports, uint64_t incarnation) = 0;
+    virtual void on_ready(uint32_t core, const std::vector<uint16_t>& ports,
+                          uint64_t incarnation) = 0;
     /// Everything that was sent and not answered is lost.
     virtual void on_lost(uint32_t core, Error why) = 0;
     /// `payload` is 8-byte aligned and its CRC was checked.
-    virtual void on_frame(uint32_t core, const frame::FrameHeader& header, std::span<const std::byte> payload) = 0;
+    virtual void on_frame(uint32_t core, const frame::FrameHeader& header,
+                          std::span<const std::byte> payload) = 0;
 };
 
 class Connection {
   public:
-    Connection(Transport& transport, ConnectionEvents& events, const ClientOptions& options, uint32_t core, uint16_t port);
+    Connection(Transport& transport, ConnectionEvents& events, const ClientOptions& options,
+               uint32_t core, uint16_t port);
     ~Connection();
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
@@ -60,7 +64,9 @@ class Connection {
     struct Outgoing {
         SendBufferPointer shared;
         std::vector<std::byte> owned;
-        std::span<const std::byte> bytes() const { return shared != nullptr ? shared->bytes : std::span<const std::byte>(owned); }
+        std::span<const std::byte> bytes() const {
+            return shared != nullptr ? shared->bytes : std::span<const std::byte>(owned);
+        }
     };
     void begin(uint64_t now_ns);
     void lose(Error why, uint64_t now_ns);

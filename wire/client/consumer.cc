@@ -1,4 +1,5 @@
-// The consumer: subscriptions or pulls, one per shard, resumed at the next wanted record whatever happens to a connection.
+// The consumer: subscriptions or pulls, one per shard, resumed at the next wanted record whatever
+// happens to a connection.
 #include <algorithm>
 #include <cstring>
 #include <memory>
@@ -19,7 +20,7 @@ constexpr uint64_t kCheckNs = 10'000'000ULL;  // Between two looks for questions
 
 struct Reader {
     enum class State : uint8_t {
-        kLocate,   // The start position must be asked for.
+        kLocate,  // The start position must be asked for.
         kLocating,
         kStart,    // `wanted` is known; nothing is under way.
         kReading,  // A subscription or a read is under way.
@@ -28,22 +29,24 @@ struct Reader {
     ShardDescription shard;
     State state = State::kLocate;
     uint64_t wanted = 0;
-    uint64_t tail = 0;             // As last reported; 0: not yet.
+    uint64_t tail = 0;  // As last reported; 0: not yet.
     bool tail_known = false;
-    uint64_t correlation = 0;      // Of what is under way.
-    uint64_t uncredited_bytes = 0; // Received since the last credit.
+    uint64_t correlation = 0;       // Of what is under way.
+    uint64_t uncredited_bytes = 0;  // Received since the last credit.
     uint64_t retry_at_ns = 0;
     uint64_t back_off_ns = 0;
     uint64_t asked_ns = 0;
-    uint64_t gap_at = 0;           // `wanted` when a delivery last began behind it; 0: never.
+    uint64_t gap_at = 0;  // `wanted` when a delivery last began behind it; 0: never.
 };
 
 class ConsumerImpl final : public Consumer, public Asker {
   public:
-    ConsumerImpl(ClientImpl& client, const StreamDescription& stream, const ConsumerOptions& options)
+    ConsumerImpl(ClientImpl& client, const StreamDescription& stream,
+                 const ConsumerOptions& options)
         : client_(client), options_(options), stream_(stream.name), id_(client.enlist(this)) {
         for (const ShardDescription& shard : stream.shards) {
-            if (!options.shards.empty() && std::find(options.shards.begin(), options.shards.end(), shard.id) == options.shards.end()) {
+            if (!options.shards.empty() && std::find(options.shards.begin(), options.shards.end(),
+                                                     shard.id) == options.shards.end()) {
                 continue;
             }
             Reader reader;
@@ -62,7 +65,9 @@ class ConsumerImpl final : public Consumer, public Asker {
     ~ConsumerImpl() override {
         for (const Reader& reader : readers_) {
             Connection* connection = client_.connection(reader.shard.core);
-            if (reader.state != Reader::State::kReading || connection == nullptr || !connection->ready()) continue;
+            if (reader.state != Reader::State::kReading || connection == nullptr ||
+                !connection->ready())
+                continue;
             FrameHeader header;
             header.kind = FrameKind::kUnsubscribe;
             header.shard = reader.shard.id.value;
@@ -74,16 +79,22 @@ class ConsumerImpl final : public Consumer, public Asker {
     ConsumerImpl(const ConsumerImpl&) = delete;
     ConsumerImpl& operator=(const ConsumerImpl&) = delete;
 
-    void on_delivery(std::function<void(const Delivery&)> callback) override { delivery_ = std::move(callback); }
-    void on_event(std::function<void(ShardId, Error)> callback) override { event_ = std::move(callback); }
+    void on_delivery(std::function<void(const Delivery&)> callback) override {
+        delivery_ = std::move(callback);
+    }
+    void on_event(std::function<void(ShardId, Error)> callback) override {
+        event_ = std::move(callback);
+    }
     std::vector<std::pair<ShardId, SequenceNumber>> position() const override {
         std::vector<std::pair<ShardId, SequenceNumber>> positions;
-        for (const Reader& reader : readers_) positions.emplace_back(reader.shard.id, SequenceNumber{reader.wanted});
+        for (const Reader& reader : readers_)
+            positions.emplace_back(reader.shard.id, SequenceNumber{reader.wanted});
         return positions;
     }
     bool at_tail() const override {
         return std::all_of(readers_.begin(), readers_.end(), [](const Reader& reader) {
-            return reader.state == Reader::State::kEnded || (reader.tail_known && reader.wanted >= reader.tail);
+            return reader.state == Reader::State::kEnded ||
+                   (reader.tail_known && reader.wanted >= reader.tail);
         });
     }
     const ConsumerStats& stats() const override { return stats_; }
@@ -93,7 +104,8 @@ class ConsumerImpl final : public Consumer, public Asker {
         bool moved = false;
         if (now_ns >= next_check_ns_) check_answers(now_ns);
         for (Reader& reader : readers_) {
-            const bool idle = reader.state == Reader::State::kLocate || reader.state == Reader::State::kStart;
+            const bool idle =
+                reader.state == Reader::State::kLocate || reader.state == Reader::State::kStart;
             if (!idle || now_ns < reader.retry_at_ns) continue;
             Connection* connection = client_.connection(reader.shard.core);
             if (connection == nullptr || !connection->ready()) continue;
@@ -105,7 +117,8 @@ class ConsumerImpl final : public Consumer, public Asker {
     uint64_t next_timer_ns() const override {
         uint64_t next = UINT64_MAX;
         for (const Reader& reader : readers_) {
-            const bool idle = reader.state == Reader::State::kLocate || reader.state == Reader::State::kStart;
+            const bool idle =
+                reader.state == Reader::State::kLocate || reader.state == Reader::State::kStart;
             if (idle && reader.retry_at_ns != 0) next = std::min(next, reader.retry_at_ns);
         }
         return next;
@@ -117,8 +130,10 @@ class ConsumerImpl final : public Consumer, public Asker {
             for (const ShardDescription& shard : stream.shards) {
                 if (shard.id != reader.shard.id) continue;
                 // Moved to another core: what was asked of the old one is asked anew.
-                if (shard.core != reader.shard.core && reader.state == Reader::State::kLocating) reader.state = Reader::State::kLocate;
-                if (shard.core != reader.shard.core && reader.state == Reader::State::kReading) reader.state = Reader::State::kStart;
+                if (shard.core != reader.shard.core && reader.state == Reader::State::kLocating)
+                    reader.state = Reader::State::kLocate;
+                if (shard.core != reader.shard.core && reader.state == Reader::State::kReading)
+                    reader.state = Reader::State::kStart;
                 reader.shard = shard;
             }
         }
@@ -133,10 +148,13 @@ class ConsumerImpl final : public Consumer, public Asker {
             }
         }
     }
-    void on_frame(uint32_t core, const FrameHeader& header, std::span<const std::byte> payload) override {
+    void on_frame(uint32_t core, const FrameHeader& header,
+                  std::span<const std::byte> payload) override {
         // Deliveries of one shard come in a row: the last reader is the likely one.
         if (last_ >= readers_.size() || readers_[last_].correlation != header.correlation) {
-            for (last_ = 0; last_ < readers_.size() && readers_[last_].correlation != header.correlation; ++last_) {
+            for (last_ = 0;
+                 last_ < readers_.size() && readers_[last_].correlation != header.correlation;
+                 ++last_) {
             }
             if (last_ == readers_.size()) return;
         }
@@ -158,15 +176,18 @@ class ConsumerImpl final : public Consumer, public Asker {
     }
 
   private:
-    // A subscription may be silent for ever; a question must be answered. A connection that doesn't is replaced.
+    // A subscription may be silent for ever; a question must be answered. A connection that doesn't
+    // is replaced.
     void check_answers(uint64_t now_ns) {
         next_check_ns_ = now_ns + kCheckNs;
         for (const Reader& reader : readers_) {
             const bool asks = reader.state == Reader::State::kLocating ||
-                              (reader.state == Reader::State::kReading && options_.mode == ConsumerOptions::Mode::kPull);
+                              (reader.state == Reader::State::kReading &&
+                               options_.mode == ConsumerOptions::Mode::kPull);
             if (!asks || now_ns < reader.asked_ns + client_.options().request_timeout_ns) continue;
             Connection* connection = client_.connection(reader.shard.core);
-            if (connection != nullptr && connection->ready()) connection->drop(error_of(Errc::kTimeout));
+            if (connection != nullptr && connection->ready())
+                connection->drop(error_of(Errc::kTimeout));
         }
     }
 
@@ -220,7 +241,8 @@ class ConsumerImpl final : public Consumer, public Asker {
         }
     }
 
-    // Records are missing in front of a delivery. They are asked for once more; a gap that comes again is real.
+    // Records are missing in front of a delivery. They are asked for once more; a gap that comes
+    // again is real.
     bool ask_again(Reader& reader, uint32_t core) {
         if (reader.gap_at == reader.wanted) return false;
         reader.gap_at = reader.wanted;
@@ -237,7 +259,8 @@ class ConsumerImpl final : public Consumer, public Asker {
         return true;
     }
 
-    void deliver(Reader& reader, uint32_t core, const FrameHeader& header, std::span<const std::byte> payload) {
+    void deliver(Reader& reader, uint32_t core, const FrameHeader& header,
+                 std::span<const std::byte> payload) {
         const uint64_t charged = frame::kHeaderBytes + payload.size();
         reader.tail = std::max(reader.tail, header.number);
         reader.tail_known = true;
@@ -250,7 +273,8 @@ class ConsumerImpl final : public Consumer, public Asker {
                 tell(reader, error_of(Errc::kDamaged, header.sequence));
                 reader.wanted = header.sequence;
             }
-            // The bytes were checked by their CRC; that they are a batch is checked here, once more and always.
+            // The bytes were checked by their CRC; that they are a batch is checked here, once more
+            // and always.
             const auto batch = frame::BatchView::verify(payload, header.record_count);
             if (!batch) {
                 ++stats_.damaged_count;
@@ -290,7 +314,8 @@ class ConsumerImpl final : public Consumer, public Asker {
             reader.tail_known = true;
             reader.state = Reader::State::kStart;
             // A pull that reached the tail pauses; one that was cut by its bounds goes on at once.
-            reader.retry_at_ns = reader.wanted >= reader.tail ? client_.now_ns() + options_.pull_interval_ns : 0;
+            reader.retry_at_ns =
+                reader.wanted >= reader.tail ? client_.now_ns() + options_.pull_interval_ns : 0;
             return;
         }
         if (code == Errc::kSequenceTrimmed || code == Errc::kDamaged) {

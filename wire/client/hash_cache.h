@@ -1,6 +1,6 @@
 #pragma once
-// Where hot keys go: MD5 costs 0.1 us a key, a look-up here a twentieth. Two slots per key, bounded, no allocation after
-// creation. Long keys are not kept.
+// Where hot keys go: MD5 costs 0.1 us a key, a look-up here a twentieth. Two slots per key,
+// bounded, no allocation after creation. Long keys are not kept.
 
 #include <bit>
 #include <cstdint>
@@ -16,7 +16,8 @@ template <class Target>
 class HashCache {
   public:
     /// `count`: keys to remember, rounded up to a power of two; 0 counts as 1.
-    explicit HashCache(uint32_t count) : slots_(2 * std::bit_ceil(size_t{count == 0 ? 1 : count})) {}
+    explicit HashCache(uint32_t count)
+        : slots_(2 * std::bit_ceil(size_t{count == 0 ? 1 : count})) {}
 
     /// Null when unknown.
     Target* find(std::string_view key) {
@@ -63,13 +64,15 @@ class HashCache {
         uint64_t hash = key.size();
         const char* at = key.data();
         size_t left = key.size();
-        for (; left >= 8; at += 8, left -= 8) hash = std::rotl((hash ^ load(at, 8)) * kMultiplier, 29);
+        for (; left >= 8; at += 8, left -= 8)
+            hash = std::rotl((hash ^ load(at, 8)) * kMultiplier, 29);
         if (left >= 4) {
             hash = std::rotl((hash ^ load(at, 4)) * kMultiplier, 29);
             at += 4;
             left -= 4;
         }
-        for (; left > 0; ++at, --left) hash = std::rotl((hash ^ static_cast<uint8_t>(*at)) * kMultiplier, 29);
+        for (; left > 0; ++at, --left)
+            hash = std::rotl((hash ^ static_cast<uint8_t>(*at)) * kMultiplier, 29);
         hash *= kMultiplier;
         return &slots_[((hash >> 32U) & (slots_.size() / 2 - 1)) * 2];
     }

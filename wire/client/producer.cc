@@ -1,4 +1,5 @@
-// The path of a record: route, copy into its shard's open batch, close the batch when it is full or old.
+// The path of a record: route, copy into its shard's open batch, close the batch when it is full or
+// old.
 #include <algorithm>
 #include <cstring>
 
@@ -9,9 +10,9 @@ namespace eagre::client {
 namespace {
 
 constexpr size_t kFreeBatchCountMax = 1024;
-constexpr size_t kKeptBufferBytesMax = 2 * kMiB;    // A larger one is given back, not kept for reuse.
-constexpr uint64_t kRecordOverheadBytes = 16;       // Entry and tag: empty records fill the window too.
-constexpr uint32_t kBatchBytesMargin = 4096;        // The last record's optional columns, padding.
+constexpr size_t kKeptBufferBytesMax = 2 * kMiB;  // A larger one is given back, not kept for reuse.
+constexpr uint64_t kRecordOverheadBytes = 16;  // Entry and tag: empty records fill the window too.
+constexpr uint32_t kBatchBytesMargin = 4096;   // The last record's optional columns, padding.
 
 uint64_t window_bytes_of(const frame::RecordView& record) {
     return record.partition_key.size() + record.data.size() + kRecordOverheadBytes;
@@ -19,29 +20,36 @@ uint64_t window_bytes_of(const frame::RecordView& record) {
 
 }  // namespace
 
-ProducerImpl::ProducerImpl(ClientImpl& client, const StreamDescription& stream, const ProducerOptions& options)
+ProducerImpl::ProducerImpl(ClientImpl& client, const StreamDescription& stream,
+                           const ProducerOptions& options)
     : client_(client),
       options_(options),
       id_(client.enlist(this)),
       stream_(stream.name),
       latest_(stream),
       keys_(options.hot_key_count) {
-    // Nothing answers a batch without acknowledgement, so a lost number would block all that follow it.
+    // Nothing answers a batch without acknowledgement, so a lost number would block all that follow
+    // it.
     if (options_.ack == frame::AckMode::kNone) options_.idempotent = false;
-    options_.batch_bytes = std::min(options_.batch_bytes, static_cast<uint32_t>(kBatchBytesMax) - kBatchBytesMargin);
+    options_.batch_bytes =
+        std::min(options_.batch_bytes, static_cast<uint32_t>(kBatchBytesMax) - kBatchBytesMargin);
     options_.batch_record_count =
         std::clamp(options_.batch_record_count, 1U, static_cast<uint32_t>(kBatchRecordCountMax));
     build_routes();
 }
 
-ProducerImpl::~ProducerImpl() { client_.dismiss(id_); }
+ProducerImpl::~ProducerImpl() {
+    client_.dismiss(id_);
+}
 
 Status ProducerImpl::put(const frame::RecordView& record, uint64_t tag) {
-    if (in_flight_bytes_ + window_bytes_of(record) > options_.window_bytes && in_flight_bytes_ != 0) [[unlikely]] {
+    if (in_flight_bytes_ + window_bytes_of(record) > options_.window_bytes && in_flight_bytes_ != 0)
+        [[unlikely]] {
         make_room();
         return Errc::kBusy;
     }
-    if (record.data.size() > record_bytes_max_) return error_of(Errc::kRecordTooLarge, record_bytes_max_);
+    if (record.data.size() > record_bytes_max_)
+        return error_of(Errc::kRecordTooLarge, record_bytes_max_);
     Lane* lane = route(record);
     if (lane == nullptr) [[unlikely]] {
         client_.refresh(stream_);
@@ -61,16 +69,18 @@ Lane* ProducerImpl::route(const frame::RecordView& record) {
 }
 
 Lane* ProducerImpl::find_lane(const HashKey& hash) const {
-    const auto after = std::upper_bound(routes_.begin(), routes_.end(), hash, [](const HashKey& key, const Lane* lane) {
-        return key < lane->shard.range.starting;
-    });
+    const auto after = std::upper_bound(
+        routes_.begin(), routes_.end(), hash,
+        [](const HashKey& key, const Lane* lane) { return key < lane->shard.range.starting; });
     if (after == routes_.begin() || !(*(after - 1))->shard.range.contains(hash)) return nullptr;
     return *(after - 1);
 }
 
 Status ProducerImpl::add(Lane& lane, const frame::RecordView& record, uint64_t tag) {
     const uint64_t bytes = window_bytes_of(record);
-    if (lane.open != nullptr && lane.open->frame->builder.payload_bytes() + bytes > options_.batch_bytes) close_batch(lane);
+    if (lane.open != nullptr &&
+        lane.open->frame->builder.payload_bytes() + bytes > options_.batch_bytes)
+        close_batch(lane);
     if (lane.open == nullptr) open_batch(lane);
     Batch& batch = *lane.open;
     frame::BatchBuilder& builder = batch.frame->builder;
@@ -84,8 +94,8 @@ Status ProducerImpl::add(Lane& lane, const frame::RecordView& record, uint64_t t
     batch.tags.push_back(tag);
     batch.window_bytes += bytes;
     in_flight_bytes_ += bytes;
-    if (builder.payload_bytes() >= options_.batch_bytes || batch.tags.size() >= options_.batch_record_count ||
-        options_.linger_ns == 0) {
+    if (builder.payload_bytes() >= options_.batch_bytes ||
+        batch.tags.size() >= options_.batch_record_count || options_.linger_ns == 0) {
         close_batch(lane);
     }
     return {};
@@ -119,9 +129,11 @@ void ProducerImpl::close_batch(Lane& lane) {
     send(lane, lane.opened_ns);
 }
 
-// The window is full. Batches that only linger would keep it so: the oldest go, until half of the window is on its way.
+// The window is full. Batches that only linger would keep it so: the oldest go, until half of the
+// window is on its way.
 void ProducerImpl::make_room() {
-    while (linger_first_ != nullptr && closed_bytes_ < options_.window_bytes / 2) close_batch(*linger_first_);
+    while (linger_first_ != nullptr && closed_bytes_ < options_.window_bytes / 2)
+        close_batch(*linger_first_);
 }
 
 void ProducerImpl::link_linger(Lane& lane) {
@@ -132,8 +144,10 @@ void ProducerImpl::link_linger(Lane& lane) {
 }
 
 void ProducerImpl::unlink_linger(Lane& lane) {
-    (lane.linger_before != nullptr ? lane.linger_before->linger_after : linger_first_) = lane.linger_after;
-    (lane.linger_after != nullptr ? lane.linger_after->linger_before : linger_last_) = lane.linger_before;
+    (lane.linger_before != nullptr ? lane.linger_before->linger_after : linger_first_) =
+        lane.linger_after;
+    (lane.linger_after != nullptr ? lane.linger_after->linger_before : linger_last_) =
+        lane.linger_before;
     lane.linger_before = lane.linger_after = nullptr;
 }
 
@@ -149,9 +163,12 @@ BatchPointer ProducerImpl::take_batch() {
 }
 
 void ProducerImpl::recycle(BatchPointer batch) {
-    if (free_.size() >= kFreeBatchCountMax || batch->frame->builder.capacity() > kKeptBufferBytesMax) return;
+    if (free_.size() >= kFreeBatchCountMax ||
+        batch->frame->builder.capacity() > kKeptBufferBytesMax)
+        return;
     SendBufferPointer frame = std::move(batch->frame);
-    // A connection still holds bytes of an attempt that no longer matters: it keeps that buffer, the batch gets a new one.
+    // A connection still holds bytes of an attempt that no longer matters: it keeps that buffer,
+    // the batch gets a new one.
     if (frame.use_count() > 1) frame = std::make_shared<SendBuffer>();
     frame->builder.clear();
     frame->bytes = {};
@@ -173,7 +190,8 @@ Status ProducerImpl::drain(uint64_t timeout_ns) {
         return in_flight_bytes_ == 0;
     });
     if (!done) return Errc::kTimeout;
-    if (const Error error = std::exchange(first_error_, Error{}); error.code != Errc::kOk) return error;
+    if (const Error error = std::exchange(first_error_, Error{}); error.code != Errc::kOk)
+        return error;
     return {};
 }
 

@@ -40,12 +40,14 @@ bool ProducerImpl::send(Lane& lane, uint64_t now_ns) {
         Batch& batch = *lane.queue[lane.sent];
         if (batch.done || batch.correlation != 0) continue;
         // A retired lane asks on only for what its shard may have stored before it closed.
-        if (lane.waits_for_map || batch.refused || (lane.retired && batch.attempt_count == 0)) break;
+        if (lane.waits_for_map || batch.refused || (lane.retired && batch.attempt_count == 0))
+            break;
         if (batch.frame.use_count() > 1) {  // An earlier attempt still waits for the socket.
             block(lane);
             break;
         }
-        // Batches of an abandoned producer id come first: the box orders numbers within one id only.
+        // Batches of an abandoned producer id come first: the box orders numbers within one id
+        // only.
         if (batch.attempt_count == 0 && options_.idempotent && lane.sent > 0 &&
             lane.queue.front()->producer_id != lane.producer_id) {
             break;
@@ -68,7 +70,8 @@ void ProducerImpl::transmit(Lane& lane, Batch& batch, Connection& connection, ui
     batch.correlation = client_.next_correlation(id_);
     if (batch.first_correlation == 0) batch.first_correlation = batch.correlation;
     batch.last_correlation = batch.correlation;
-    auto* bytes = const_cast<std::byte*>(batch.frame->bytes.data());  // Ours alone: use_count() is 1.
+    auto* bytes =
+        const_cast<std::byte*>(batch.frame->bytes.data());  // Ours alone: use_count() is 1.
     FrameHeader header;
     std::memcpy(&header, bytes, sizeof(header));
     header.correlation = batch.correlation;
@@ -83,7 +86,8 @@ void ProducerImpl::transmit(Lane& lane, Batch& batch, Connection& connection, ui
     connection.push_shared(batch.frame);
 }
 
-void ProducerImpl::on_frame(uint32_t /*core*/, const FrameHeader& header, std::span<const std::byte> /*payload*/) {
+void ProducerImpl::on_frame(uint32_t /*core*/, const FrameHeader& header,
+                            std::span<const std::byte> /*payload*/) {
     if (header.kind != FrameKind::kAppendReply) return;
     const auto found = lanes_by_shard_.find(header.shard);
     if (found == lanes_by_shard_.end()) return;
@@ -94,7 +98,8 @@ void ProducerImpl::on_frame(uint32_t /*core*/, const FrameHeader& header, std::s
         if (batch.done) continue;
         const bool current = batch.correlation != 0 && batch.correlation == header.correlation;
         const bool late = batch.first_correlation != 0 && batch.number == header.number &&
-                          header.correlation >= batch.first_correlation && header.correlation <= batch.last_correlation;
+                          header.correlation >= batch.first_correlation &&
+                          header.correlation <= batch.last_correlation;
         if (!current && !(stored && late)) continue;
         answer(lane, i, header);
         return;
@@ -119,13 +124,19 @@ void ProducerImpl::answer(Lane& lane, size_t index, const FrameHeader& header) {
             settle(lane);
             break;
         case Errc::kBatchOutOfOrder: {
-            // One before it was refused or lost on the way: all from the number that the box expects go again.
-            const auto expected = std::find_if(lane.queue.begin(), lane.queue.end(), [&](const BatchPointer& each) {
-                return !each->done && each->attempt_count > 0 && each->number == error.detail &&
-                       each->producer_id == batch.producer_id;
-            });
+            // One before it was refused or lost on the way: all from the number that the box
+            // expects go again.
+            const auto expected =
+                std::find_if(lane.queue.begin(), lane.queue.end(), [&](const BatchPointer& each) {
+                    return !each->done && each->attempt_count > 0 && each->number == error.detail &&
+                           each->producer_id == batch.producer_id;
+                });
             if (options_.idempotent && expected != lane.queue.end()) {
                 retry_later(lane, static_cast<size_t>(expected - lane.queue.begin()), 0);
+            } else if (options_.idempotent && error.detail < batch.number) {
+                // The box lost what it had only acknowledged as appended. Numbers are dense: none
+                // from here on is stored.
+                start_anew(lane, index);
             } else {
                 give_up(lane, index, error, false);
             }
@@ -140,7 +151,8 @@ void ProducerImpl::answer(Lane& lane, size_t index, const FrameHeader& header) {
             retire(lane, index);
             return;  // The lane may be gone.
         case Errc::kNotOwner:
-            if (const uint32_t core = client_.core_of_port(static_cast<uint16_t>(error.detail)); core != lane.shard.core) {
+            if (const uint32_t core = client_.core_of_port(static_cast<uint16_t>(error.detail));
+                core != lane.shard.core) {
                 go_back(lane, index);
                 lane.shard.core = core;
             } else {
@@ -157,7 +169,8 @@ void ProducerImpl::answer(Lane& lane, size_t index, const FrameHeader& header) {
             retry_later(lane, index, error.detail);
             break;
         case Errc::kUnknownProducer:
-            // At the first attempt nothing of this batch can be stored: it goes under a new id. Later, nobody knows.
+            // At the first attempt nothing of this batch can be stored: it goes under a new id.
+            // Later, nobody knows.
             give_up(lane, index, error, true);
             break;
         case Errc::kBatchMismatch:
@@ -194,15 +207,17 @@ void ProducerImpl::retry_later(Lane& lane, size_t index, uint64_t pause_ns) {
     block(lane);
 }
 
-// The batch at `index` counts as not on its way; with numbers, all behind it too, for the box refuses them.
+// The batch at `index` counts as not on its way; with numbers, all behind it too, for the box
+// refuses them.
 void ProducerImpl::go_back(Lane& lane, size_t index) {
     const size_t end = options_.idempotent ? lane.queue.size() : index + 1;
     for (size_t i = index; i < end; ++i) lane.queue[i]->correlation = 0;
     lane.sent = std::min(lane.sent, index);
 }
 
-// The batch at `index` fails and its number stays unused or unknown, so its producer id ends here. Batches behind it go on
-// under a new one if the box cannot have stored them: `none_stored` says that this answer proves it of a first attempt.
+// The batch at `index` fails and its number stays unused or unknown, so its producer id ends here.
+// Batches behind it go on under a new one if the box cannot have stored them: `none_stored` says
+// that this answer proves it of a first attempt.
 void ProducerImpl::give_up(Lane& lane, size_t index, Error error, bool none_stored) {
     go_back(lane, index);
     Batch& failed = *lane.queue[index];
@@ -231,14 +246,25 @@ void ProducerImpl::give_up(Lane& lane, size_t index, Error error, bool none_stor
     settle(lane);
 }
 
+// Nothing from `index` on is stored under the producer id so far: all of it goes under a new one.
+void ProducerImpl::start_anew(Lane& lane, size_t index) {
+    go_back(lane, index);
+    lane.producer_id = new_producer_id();
+    lane.next_number = 0;
+    for (size_t i = index; i < lane.queue.size(); ++i) {
+        lane.queue[i]->attempt_count = 0;
+        lane.queue[i]->first_correlation = lane.queue[i]->last_correlation = 0;
+    }
+}
+
 void ProducerImpl::on_lost(uint32_t core, Error /*why*/) {
     for (const auto& lane : lanes_) {
         if (lane->shard.core != core) continue;
         for (const BatchPointer& batch : lane->queue) {
             if (batch->correlation == 0) continue;
             batch->correlation = 0;
-            // Without identity a batch that may have been stored must not go twice. One that the socket did not take
-            // whole was never seen by the box.
+            // Without identity a batch that may have been stored must not go twice. One that the
+            // socket did not take whole was never seen by the box.
             if (!options_.idempotent && !batch->done && batch->frame->handed_over) {
                 batch->done = true;
                 if (options_.ack != AckMode::kNone) batch->error = error_of(Errc::kOutcomeUnknown);
@@ -285,11 +311,13 @@ bool ProducerImpl::on_poll(uint64_t now_ns) {
 void ProducerImpl::check_time(uint64_t now_ns) {
     next_check_ns_ = now_ns + kCheckNs;
     for (const auto& lane : lanes_) {
-        if (!lane->queue.empty() && now_ns > lane->queue.front()->deadline_ns) expire(*lane, now_ns);
+        if (!lane->queue.empty() && now_ns > lane->queue.front()->deadline_ns)
+            expire(*lane, now_ns);
         const bool waits = lane->sent > 0 && options_.ack != AckMode::kNone;
         if (!waits || now_ns < lane->progress_ns + client_.options().request_timeout_ns) continue;
         // Nobody answers although the connection seems up: a new one asks again.
-        if (Connection* connection = client_.connection(lane->shard.core); connection != nullptr && connection->ready()) {
+        if (Connection* connection = client_.connection(lane->shard.core);
+            connection != nullptr && connection->ready()) {
             connection->drop(error_of(Errc::kTimeout));
         }
     }

@@ -1,14 +1,19 @@
 #pragma once
-// The producer: records -> batches per shard -> the owning core, in order, until each is answered. Three files: the path of
-// a record (producer.cc), of a batch and its answer (producer_batches.cc), and what a changed map does (producer_map.cc).
+// The producer: records -> batches per shard -> the owning core, in order, until each is answered.
+// Three files: the path of a record (producer.cc), of a batch and its answer (producer_batches.cc),
+// and what a changed map does (producer_map.cc).
 //
-// A lane is one shard: the batch that is filling, then a queue of finished ones; the first `sent` of them are on their way.
-// Whatever goes wrong for a batch sends it and all behind it again (go-back-N), never a later one before an earlier one.
+// A lane is one shard: the batch that is filling, then a queue of finished ones; the first `sent`
+// of them are on their way. Whatever goes wrong for a batch sends it and all behind it again
+// (go-back-N), never a later one before an earlier one.
 //
 // What keeps records from being lost or doubled:
-// - A batch gets its number when it is first sent, and keeps number, producer id and bytes until it is answered.
-// - A batch that may have been stored is never given another number or shard: it is answered, or fails.
-// - Routes change only once everything that was sent to a closed shard has been answered; until then new records queue up
+// - A batch gets its number when it is first sent, and keeps number, producer id and bytes until it
+// is answered.
+// - A batch that may have been stored is never given another number or shard: it is answered, or
+// fails.
+// - Routes change only once everything that was sent to a closed shard has been answered; until
+// then new records queue up
 //   behind the old ones of their shard, so nothing overtakes.
 
 #include <cstdint>
@@ -29,19 +34,20 @@ struct Batch {
     std::vector<uint64_t> tags;
     uint64_t producer_id = 0;
     uint64_t number = 0;
-    uint64_t correlation = 0;        // Of the attempt under way; 0: none.
-    uint64_t first_correlation = 0;  // Of the first and last attempt under this number: a late kOk to any of
-    uint64_t last_correlation = 0;   // them counts, a late refusal does not.
+    uint64_t correlation = 0;  // Of the attempt under way; 0: none.
+    uint64_t first_correlation =
+        0;  // Of the first and last attempt under this number: a late kOk to any of
+    uint64_t last_correlation = 0;  // them counts, a late refusal does not.
     uint64_t deadline_ns = 0;
     uint64_t window_bytes = 0;
     uint64_t blob_bytes = 0;
     uint64_t first_sequence = 0;
-    uint64_t sync_serial = 0;        // The put_sync that waits for record `sync_index`; 0: none.
+    uint64_t sync_serial = 0;  // The put_sync that waits for record `sync_index`; 0: none.
     uint32_t sync_index = 0;
     uint32_t record_count = 0;
     uint32_t attempt_count = 0;
     bool done = false;
-    bool refused = false;            // Its closed shard never will store it: free to go elsewhere.
+    bool refused = false;  // Its closed shard never will store it: free to go elsewhere.
     Error error;
     std::span<const std::byte> payload() const { return frame->bytes.subspan(frame::kHeaderBytes); }
 };
@@ -51,23 +57,24 @@ struct Lane {
     ShardDescription shard;
     uint64_t producer_id = 0;
     uint64_t next_number = 0;
-    BatchPointer open;             // Filling; null when no record waits.
+    BatchPointer open;  // Filling; null when no record waits.
     uint64_t opened_ns = 0;
     Lane* linger_before = nullptr;  // List of lanes with an open batch, oldest first.
     Lane* linger_after = nullptr;
     std::deque<BatchPointer> queue;
-    size_t sent = 0;               // The first so many of `queue` are on their way or done.
-    uint64_t retry_at_ns = 0;      // 0: at once.
+    size_t sent = 0;           // The first so many of `queue` are on their way or done.
+    uint64_t retry_at_ns = 0;  // 0: at once.
     uint64_t back_off_ns = 0;
-    uint64_t progress_ns = 0;      // Of the last answer, or of the first batch on its way.
+    uint64_t progress_ns = 0;  // Of the last answer, or of the first batch on its way.
     bool waits_for_map = false;
-    bool retired = false;          // Its shard is closed: what was never sent goes elsewhere.
-    bool blocked = false;          // In blocked_.
+    bool retired = false;  // Its shard is closed: what was never sent goes elsewhere.
+    bool blocked = false;  // In blocked_.
 };
 
 class ProducerImpl final : public Producer, public Asker {
   public:
-    ProducerImpl(ClientImpl& client, const StreamDescription& stream, const ProducerOptions& options);
+    ProducerImpl(ClientImpl& client, const StreamDescription& stream,
+                 const ProducerOptions& options);
     ~ProducerImpl() override;
     ProducerImpl(const ProducerImpl&) = delete;
     ProducerImpl& operator=(const ProducerImpl&) = delete;
@@ -76,12 +83,15 @@ class ProducerImpl final : public Producer, public Asker {
     Result<std::pair<ShardId, SequenceNumber>> put_sync(const frame::RecordView& record) override;
     void flush() override;
     Status drain(uint64_t timeout_ns) override;
-    void on_outcome(std::function<void(const BatchOutcome&)> callback) override { callback_ = std::move(callback); }
+    void on_outcome(std::function<void(const BatchOutcome&)> callback) override {
+        callback_ = std::move(callback);
+    }
     uint64_t in_flight_bytes() const override { return in_flight_bytes_; }
     const ProducerStats& stats() const override { return stats_; }
 
     // -- Asker
-    void on_frame(uint32_t core, const frame::FrameHeader& header, std::span<const std::byte> payload) override;
+    void on_frame(uint32_t core, const frame::FrameHeader& header,
+                  std::span<const std::byte> payload) override;
     void on_lost(uint32_t core, Error why) override;
     void on_ready(uint32_t core) override;
     void on_map(const StreamDescription& stream) override;
@@ -116,6 +126,7 @@ class ProducerImpl final : public Producer, public Asker {
     void retry_later(Lane& lane, size_t index, uint64_t pause_ns);
     void go_back(Lane& lane, size_t index);
     void give_up(Lane& lane, size_t index, Error error, bool none_stored);
+    void start_anew(Lane& lane, size_t index);
     void expire(Lane& lane, uint64_t now_ns);
     void check_time(uint64_t now_ns);
     void settle(Lane& lane);
@@ -134,20 +145,21 @@ class ProducerImpl final : public Producer, public Asker {
     ProducerOptions options_;
     uint64_t id_;
     std::string stream_;
-    StreamDescription latest_;                // The map as last told; routes_ may still follow an older one.
+    StreamDescription latest_;  // The map as last told; routes_ may still follow an older one.
     bool reroute_wanted_ = false;
     uint64_t record_bytes_max_ = kRecordDataBytesDefault;
     std::vector<std::unique_ptr<Lane>> lanes_;
     std::unordered_map<uint64_t, Lane*> lanes_by_shard_;
-    std::vector<Lane*> routes_;               // By starting hash key.
+    std::vector<Lane*> routes_;  // By starting hash key.
     HashCache<Lane> keys_;
     Lane* linger_first_ = nullptr;
     Lane* linger_last_ = nullptr;
-    std::vector<Lane*> blocked_;              // Lanes with something to send that must be looked at in each poll.
+    std::vector<Lane*>
+        blocked_;  // Lanes with something to send that must be looked at in each poll.
     std::vector<Lane*> blocked_scratch_;
     std::vector<BatchPointer> free_;
-    uint64_t in_flight_bytes_ = 0;            // Of all records without an outcome.
-    uint64_t closed_bytes_ = 0;               // Of those, in finished batches.
+    uint64_t in_flight_bytes_ = 0;  // Of all records without an outcome.
+    uint64_t closed_bytes_ = 0;     // Of those, in finished batches.
     uint64_t next_check_ns_ = 0;
     uint64_t sync_serial_ = 0;
     SyncPut* sync_ = nullptr;

@@ -1,4 +1,5 @@
-// What a changed shard map does to a producer: new lanes, retired lanes, records that go to the children of a closed shard.
+// What a changed shard map does to a producer: new lanes, retired lanes, records that go to the
+// children of a closed shard.
 #include <algorithm>
 
 #include "wire/base/assert.h"
@@ -17,8 +18,11 @@ bool covers_all_keys(const StreamDescription& stream) {
     for (const ShardDescription& shard : stream.shards) {
         if (shard.open) ranges.push_back(shard.range);
     }
-    std::sort(ranges.begin(), ranges.end(), [](const auto& a, const auto& b) { return a.starting < b.starting; });
-    if (ranges.empty() || ranges.front().starting != HashKey{} || ranges.back().ending != kHashKeyMax) return false;
+    std::sort(ranges.begin(), ranges.end(),
+              [](const auto& a, const auto& b) { return a.starting < b.starting; });
+    if (ranges.empty() || ranges.front().starting != HashKey{} ||
+        ranges.back().ending != kHashKeyMax)
+        return false;
     for (size_t i = 1; i < ranges.size(); ++i) {
         if (ranges[i].starting != next_key(ranges[i - 1].ending)) return false;
     }
@@ -35,7 +39,8 @@ uint64_t ProducerImpl::new_producer_id() {
 
 // Lanes of open shards in the order of their ranges, new ones made.
 void ProducerImpl::build_routes() {
-    record_bytes_max_ = latest_.record_bytes_max != 0 ? latest_.record_bytes_max : kRecordDataBytesDefault;
+    record_bytes_max_ =
+        latest_.record_bytes_max != 0 ? latest_.record_bytes_max : kRecordDataBytesDefault;
     routes_.clear();
     keys_.clear();
     for (const ShardDescription& shard : latest_.shards) {
@@ -48,8 +53,9 @@ void ProducerImpl::build_routes() {
         }
         routes_.push_back(lane);
     }
-    std::sort(routes_.begin(), routes_.end(),
-              [](const Lane* a, const Lane* b) { return a->shard.range.starting < b->shard.range.starting; });
+    std::sort(routes_.begin(), routes_.end(), [](const Lane* a, const Lane* b) {
+        return a->shard.range.starting < b->shard.range.starting;
+    });
 }
 
 // The shard is closed: the batch at `index` was not stored and never will be, nor any behind it.
@@ -94,7 +100,8 @@ void ProducerImpl::on_map(const StreamDescription& stream) {
     }
     for (const auto& lane : lanes_) {
         // The box said closed, whatever this map still says.
-        const bool refused = std::any_of(lane->queue.begin(), lane->queue.end(), [](const auto& batch) { return batch->refused; });
+        const bool refused = std::any_of(lane->queue.begin(), lane->queue.end(),
+                                         [](const auto& batch) { return batch->refused; });
         lane->retired = lane->retired || refused;
         changed = changed || lane->retired;
     }
@@ -115,11 +122,14 @@ void ProducerImpl::try_reroute() {
     if (!covers_all_keys(latest_)) return;
     for (const auto& lane : lanes_) {
         if (!lane->retired) continue;
-        const bool settled = std::all_of(lane->queue.begin(), lane->queue.end(), [](const BatchPointer& batch) {
-            return batch->done || batch->refused || batch->attempt_count == 0;
-        });
+        const bool settled =
+            std::all_of(lane->queue.begin(), lane->queue.end(), [](const BatchPointer& batch) {
+                return batch->done || batch->refused || batch->attempt_count == 0;
+            });
         const bool closed = std::none_of(latest_.shards.begin(), latest_.shards.end(),
-                                         [&](const ShardDescription& shard) { return shard.id == lane->shard.id && shard.open; });
+                                         [&](const ShardDescription& shard) {
+                                             return shard.id == lane->shard.id && shard.open;
+                                         });
         if (!settled || !closed) return;
     }
     reroute_wanted_ = false;

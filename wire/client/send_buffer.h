@@ -1,6 +1,7 @@
 #pragma once
-// A batch as it is built and as it goes over the wire: one piece of memory that producer and connection share. Whoever lets
-// go last frees it, so a batch that is given up while its bytes still wait for the socket does no harm.
+// A batch as it is built and as it goes over the wire: one piece of memory that producer and
+// connection share. Whoever lets go last frees it, so a batch that is given up while its bytes
+// still wait for the socket does no harm.
 
 #include <memory>
 #include <span>

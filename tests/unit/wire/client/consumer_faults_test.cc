@@ -1,8 +1,8 @@
-// What the consumer must never do, whatever the box does: skip a record silently, show one twice, or stop. And what a client
-// says of a box that speaks another language.
-#include <gtest/gtest.h>
-
+// What the consumer must never do, whatever the box does: skip a record silently, show one twice,
+// or stop. And what a client says of a box that speaks another language.
 #include <cstring>
+
+#include <gtest/gtest.h>
 
 #include "tests/support/fake_box.h"
 #include "wire/client/client.h"
@@ -29,7 +29,8 @@ class ConsumerFaults : public ::testing::TestWithParam<Mode> {
         auto producer = client_->make_producer("ticks", options);
         for (int i = 0; i < 100; ++i) {
             const std::string data = std::to_string(i);
-            EXPECT_TRUE((*producer)->put({"a", std::as_bytes(std::span(data)), {}, 0, 0}).has_value());
+            EXPECT_TRUE(
+                (*producer)->put({"a", std::as_bytes(std::span(data)), {}, 0, 0}).has_value());
         }
         EXPECT_TRUE((*producer)->drain(1'000'000'000ULL).has_value());
         options_.mode = GetParam();
@@ -41,11 +42,13 @@ class ConsumerFaults : public ::testing::TestWithParam<Mode> {
         (*consumer)->on_delivery([&](const Delivery& delivery) {
             for (uint32_t i = delivery.skip; i < delivery.batch.record_count(); ++i) {
                 const auto data = delivery.batch.record(i).data;
-                reading.records.emplace_back(reinterpret_cast<const char*>(data.data()), data.size());
+                reading.records.emplace_back(reinterpret_cast<const char*>(data.data()),
+                                             data.size());
                 reading.sequences.push_back(delivery.first_sequence.value + i);
             }
         });
-        (*consumer)->on_event([&](ShardId, Error error) { reading.events.emplace_back(error.code, error.detail); });
+        (*consumer)->on_event(
+            [&](ShardId, Error error) { reading.events.emplace_back(error.code, error.detail); });
         for (int i = 0; i < polls; ++i) client_->poll(1'000'000);
         EXPECT_TRUE((*consumer)->at_tail());
         stats_ = (*consumer)->stats();
@@ -72,7 +75,9 @@ TEST_P(ConsumerFaults, ADeliveryThatIsMissingOnceIsAskedForAgain) {
     bool drop = true;
     box_.tamper = [&](std::vector<std::byte>& bytes) {
         const frame::FrameHeader header = header_of(bytes);
-        if (header.kind == frame::FrameKind::kDeliver && header.sequence == 31 && std::exchange(drop, false)) bytes.clear();
+        if (header.kind == frame::FrameKind::kDeliver && header.sequence == 31 &&
+            std::exchange(drop, false))
+            bytes.clear();
     };
     const Reading reading = read();
     EXPECT_FALSE(drop);
@@ -133,7 +138,8 @@ TEST_P(ConsumerFaults, RetentionThatOvertookUsIsTold) {
     options_.resume = {{ShardId{1}, SequenceNumber{7}}};
     const Reading reading = read();
     EXPECT_EQ(reading.sequences, range(43, 100));
-    EXPECT_EQ(reading.events, (std::vector<std::pair<Errc, uint64_t>>{{Errc::kSequenceTrimmed, 43}}));
+    EXPECT_EQ(reading.events,
+              (std::vector<std::pair<Errc, uint64_t>>{{Errc::kSequenceTrimmed, 43}}));
     EXPECT_EQ(stats_.trimmed_count, 1U);
 }
 
@@ -172,13 +178,16 @@ Error connect_error(const std::function<void(std::vector<std::byte>&)>& tamper) 
 }
 
 TEST(Connect, AnotherVersionIsSaidAtOnce) {
-    const Error error = connect_error([](std::vector<std::byte>& bytes) { bytes[4] = std::byte{9}; });
+    const Error error =
+        connect_error([](std::vector<std::byte>& bytes) { bytes[4] = std::byte{9}; });
     EXPECT_EQ(error.code, Errc::kBadVersion);
     EXPECT_EQ(error.detail, 9U);
 }
 
 TEST(Connect, SomethingElseOnThePortIsSaidAtOnce) {
-    const auto http = [](std::vector<std::byte>& bytes) { std::memcpy(bytes.data(), "HTTP/1.1", 8); };
+    const auto http = [](std::vector<std::byte>& bytes) {
+        std::memcpy(bytes.data(), "HTTP/1.1", 8);
+    };
     EXPECT_EQ(connect_error(http).code, Errc::kBadMagic);
 }
 
@@ -195,7 +204,8 @@ TEST(Connect, ABoxThatRefusesTheHelloIsQuoted) {
 }
 
 TEST(Connect, ASilentBoxIsATimeout) {
-    EXPECT_EQ(connect_error([](std::vector<std::byte>& bytes) { bytes.clear(); }).code, Errc::kTimeout);
+    EXPECT_EQ(connect_error([](std::vector<std::byte>& bytes) { bytes.clear(); }).code,
+              Errc::kTimeout);
 }
 
 TEST(Connect, AHelloReplyOfNonsenseIsNoCrash) {

@@ -1,10 +1,11 @@
-// What the producer must never do, whatever the box does: store a record twice, reorder a key, call a record stored that is
-// not, or touch memory that is gone. Hand-written faults first, then seeded mixtures of all of them.
-#include <gtest/gtest.h>
-
+// What the producer must never do, whatever the box does: store a record twice, reorder a key, call
+// a record stored that is not, or touch memory that is gone. Hand-written faults first, then seeded
+// mixtures of all of them.
 #include <algorithm>
 #include <map>
 #include <set>
+
+#include <gtest/gtest.h>
 
 #include "tests/support/fake_box.h"
 #include "wire/client/client.h"
@@ -56,7 +57,9 @@ TEST(ProducerFaults, ARefusalWhileLaterBatchesStillWaitForTheSocket) {
     auto client = connect(box);
     auto producer = client->make_producer("ticks", one_record_batches());
     uint64_t count = 0;
-    box.refuse = [&](const frame::FrameHeader&) { return ++count % 3 == 1 ? error_of(Errc::kBusy) : Error{}; };
+    box.refuse = [&](const frame::FrameHeader&) {
+        return ++count % 3 == 1 ? error_of(Errc::kBusy) : Error{};
+    };
     box.piece_bytes_max = 40;
     std::vector<std::string> expected;
     for (int i = 0; i < 200; ++i) {
@@ -68,7 +71,8 @@ TEST(ProducerFaults, ARefusalWhileLaterBatchesStillWaitForTheSocket) {
     EXPECT_EQ(box.records(1), expected);
 }
 
-// The first batch times out, but is stored, as is the second. Sending the second anew under another number would store it twice.
+// The first batch times out, but is stored, as is the second. Sending the second anew under another
+// number would store it twice.
 TEST(ProducerFaults, ABatchBehindOneThatTimedOutIsNotSentUnderAnotherNumber) {
     FakeBox box(1);
     auto client = connect(box);
@@ -76,7 +80,8 @@ TEST(ProducerFaults, ABatchBehindOneThatTimedOutIsNotSentUnderAnotherNumber) {
     options.delivery_timeout_ns = 50'000'000;
     auto producer = client->make_producer("ticks", options);
     std::vector<Errc> outcomes;
-    (*producer)->on_outcome([&](const BatchOutcome& outcome) { outcomes.push_back(outcome.error.code); });
+    (*producer)->on_outcome(
+        [&](const BatchOutcome& outcome) { outcomes.push_back(outcome.error.code); });
     bool silent = true;
     box.lose_answer = [&](const frame::FrameHeader&) { return silent; };
     put(**producer, "1");
@@ -97,7 +102,8 @@ TEST(ProducerFaults, WithoutIdentityNothingThatMayBeStoredGoesTwice) {
     options.idempotent = false;
     auto producer = client->make_producer("ticks", options);
     std::vector<Errc> outcomes;
-    (*producer)->on_outcome([&](const BatchOutcome& outcome) { outcomes.push_back(outcome.error.code); });
+    (*producer)->on_outcome(
+        [&](const BatchOutcome& outcome) { outcomes.push_back(outcome.error.code); });
     // The answer comes broken: the connection is lost for a reason of the client's own.
     bool lie = true;
     box.tamper = [&](std::vector<std::byte>& bytes) {
@@ -122,7 +128,9 @@ TEST(ProducerFaults, WithoutIdentityARefusalAtTheDoorIsRetried) {
     options.idempotent = false;
     auto producer = client->make_producer("ticks", options);
     uint64_t count = 0;
-    box.refuse = [&](const frame::FrameHeader&) { return ++count <= 3 ? error_of(Errc::kBusy) : Error{}; };
+    box.refuse = [&](const frame::FrameHeader&) {
+        return ++count <= 3 ? error_of(Errc::kBusy) : Error{};
+    };
     for (const char* data : {"1", "2", "3", "4"}) put(**producer, data);
     ASSERT_TRUE((*producer)->drain(1'000'000'000ULL).has_value());
     auto stored = box.records(1);
@@ -155,7 +163,8 @@ TEST(ProducerFaults, ForgottenProducerGoesOnUnderANewIdAndLosesNothing) {
     EXPECT_EQ(box.records(1), (std::vector<std::string>{"a=1", "a=2", "a=3", "a=4", "a=5"}));
 }
 
-// The answer to 3 was lost, so 3 may be stored; then the box forgets. Sending 3 under a new id would store it twice.
+// The answer to 3 was lost, so 3 may be stored; then the box forgets. Sending 3 under a new id
+// would store it twice.
 TEST(ProducerFaults, ForgottenProducerWithAnOpenQuestionFailsThatBatch) {
     FakeBox box(1);
     auto client = connect(box);
@@ -172,6 +181,27 @@ TEST(ProducerFaults, ForgottenProducerWithAnOpenQuestionFailsThatBatch) {
     put(**producer, "3");
     ASSERT_TRUE((*producer)->drain(1'000'000'000ULL).has_value());
     EXPECT_EQ(box.records(1), (std::vector<std::string>{"a=1", "a=2", "a=3"}));
+}
+
+// What was acknowledged as appended may be gone after a crash; what follows must not be refused for
+// ever.
+TEST(ProducerFaults, ABoxThatLostAppendedBatchesTakesTheNextOnes) {
+    FakeBox box(1);
+    auto client = connect(box);
+    ProducerOptions options = one_record_batches();
+    options.ack = frame::AckMode::kAppended;
+    auto producer = client->make_producer("ticks", options);
+    for (const char* data : {"1", "2", "3"}) put(**producer, data);
+    ASSERT_TRUE((*producer)->drain(1'000'000'000ULL).has_value());
+    FakeBox::Shard& shard = box.shards.at(1);
+    shard.runs.resize(1);
+    shard.next = 2;
+    auto& memory = shard.producers.begin()->second;
+    memory.last = 0;
+    std::erase_if(memory.answers, [](const auto& each) { return each.first > 0; });
+    for (const char* data : {"4", "5"}) put(**producer, data);
+    ASSERT_TRUE((*producer)->drain(1'000'000'000ULL).has_value());
+    EXPECT_EQ(box.records(1), (std::vector<std::string>{"a=1", "a=4", "a=5"}));
 }
 
 TEST(ProducerFaults, MismatchFailsWhatMayBeStoredAndGoesOn) {
@@ -247,8 +277,9 @@ TEST(ProducerFaults, TagsComeBackInOrderAlsoThroughASplit) {
     EXPECT_EQ(tags.size(), 100U);
 }
 
-// Everything at once, from a seed. Each record's fate is known by its tag: acknowledged ones are stored exactly once, where
-// the outcome says; others at most once; and what is stored of a key is in the order of put.
+// Everything at once, from a seed. Each record's fate is known by its tag: acknowledged ones are
+// stored exactly once, where the outcome says; others at most once; and what is stored of a key is
+// in the order of put.
 class ProducerChaos : public ::testing::TestWithParam<uint64_t> {};
 
 TEST_P(ProducerChaos, WhatIsAcknowledgedIsStoredOnceAndInOrder) {
@@ -264,8 +295,9 @@ TEST_P(ProducerChaos, WhatIsAcknowledgedIsStoredOnceAndInOrder) {
     client_options.request_timeout_ns = 60'000'000;
     auto client = connect(box, client_options);
     box.refuse = [&](const frame::FrameHeader&) {
-        static constexpr Errc kRefusals[] = {Errc::kBusy, Errc::kThrottled, Errc::kUnavailable, Errc::kDiskFull,
-                                             Errc::kOutcomeUnknown, Errc::kStaleMap, Errc::kRecordTooLarge};
+        static constexpr Errc kRefusals[] = {
+            Errc::kBusy,           Errc::kThrottled, Errc::kUnavailable,   Errc::kDiskFull,
+            Errc::kOutcomeUnknown, Errc::kStaleMap,  Errc::kRecordTooLarge};
         if (!prng.chance(refuse_per_million)) return Error{};
         return error_of(kRefusals[prng.below(std::size(kRefusals))], prng.below(2'000'000));
     };
@@ -280,7 +312,8 @@ TEST_P(ProducerChaos, WhatIsAcknowledgedIsStoredOnceAndInOrder) {
     options.delivery_timeout_ns = 100'000'000 + prng.below(2'000'000'000);
     auto producer = client->make_producer("ticks", options);
     ASSERT_TRUE(producer.has_value());
-    std::map<uint64_t, std::pair<uint64_t, uint64_t>> acknowledged;  // tag -> shard, sequence number
+    std::map<uint64_t, std::pair<uint64_t, uint64_t>>
+        acknowledged;  // tag -> shard, sequence number
     std::set<uint64_t> told;
     (*producer)->on_outcome([&](const BatchOutcome& outcome) {
         for (size_t i = 0; i < outcome.tags.size(); ++i) {
@@ -318,12 +351,15 @@ TEST_P(ProducerChaos, WhatIsAcknowledgedIsStoredOnceAndInOrder) {
     std::map<std::string, uint64_t> last;
     std::set<uint64_t> stored;
     for (const auto& [id, shard] : box.shards) {
-        uint64_t sequence = shard.parent.value == 0 ? 1 : shard.runs.empty() ? 0 : shard.runs.front().first_sequence;
+        uint64_t sequence = shard.parent.value == 0 ? 1
+                            : shard.runs.empty()    ? 0
+                                                    : shard.runs.front().first_sequence;
         for (const std::string& each : box.records(id)) {
             const std::string key = each.substr(0, each.find('='));
             const uint64_t tag = std::stoull(each.substr(each.find('=') + 1));
             ASSERT_TRUE(stored.insert(tag).second) << tag << " is stored twice";
-            ASSERT_TRUE(!last.contains(key) || last[key] < tag) << key << ": " << tag << " behind " << last[key];
+            ASSERT_TRUE(!last.contains(key) || last[key] < tag)
+                << key << ": " << tag << " behind " << last[key];
             last[key] = tag;
             if (const auto found = acknowledged.find(tag); found != acknowledged.end()) {
                 ASSERT_EQ(found->second, (std::pair<uint64_t, uint64_t>{id, sequence})) << tag;
@@ -331,7 +367,8 @@ TEST_P(ProducerChaos, WhatIsAcknowledgedIsStoredOnceAndInOrder) {
             ++sequence;
         }
     }
-    for (const auto& [tag, place] : acknowledged) ASSERT_TRUE(stored.contains(tag)) << tag << " is lost";
+    for (const auto& [tag, place] : acknowledged)
+        ASSERT_TRUE(stored.contains(tag)) << tag << " is lost";
     EXPECT_GT(acknowledged.size(), kCount / 4);
 }
 
