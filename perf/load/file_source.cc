@@ -1,12 +1,12 @@
 #include "perf/load/file_source.h"
 
-#include <archive.h>
-#include <archive_entry.h>
-#include <fmt/format.h>
-
 #include <array>
 #include <filesystem>
 #include <stdexcept>
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <fmt/format.h>
 
 #include "perf/load/lines.h"
 
@@ -22,7 +22,10 @@ struct ArchiveFree {
 }  // namespace
 
 struct FileSource::Impl {
-    Impl(std::string path_in, KeyRuleOptions key_in) : path(std::move(path_in)), key(std::move(key_in)) { open(); }
+    Impl(std::string path_in, KeyRuleOptions key_in)
+        : path(std::move(path_in)), key(std::move(key_in)) {
+        open();
+    }
 
     [[noreturn]] void fail(const std::string& reason) const {
         throw std::runtime_error(fmt::format("{}: {}", path, reason));
@@ -42,7 +45,8 @@ struct FileSource::Impl {
         archive_read_support_format_zip(handle.get());
         archive_read_support_format_raw(handle.get());
         archive_read_support_format_empty(handle.get());
-        if (archive_read_open_filename(handle.get(), path.c_str(), kReadBytes) != ARCHIVE_OK) fail_archive();
+        if (archive_read_open_filename(handle.get(), path.c_str(), kReadBytes) != ARCHIVE_OK)
+            fail_archive();
         lines = LineSplitter();
         number = 0;
         at_end = !next_file();
@@ -100,12 +104,16 @@ std::optional<frame::RecordView> FileSource::next() {
     return record;
 }
 
-void FileSource::rewind() { impl_->open(); }
+void FileSource::rewind() {
+    impl_->open();
+}
 
 std::string FileSource::description() const {
     return "lines of " + std::filesystem::path(impl_->path).filename().string();
 }
 
-const KeyRule& FileSource::key_rule() const { return impl_->key; }
+const KeyRule& FileSource::key_rule() const {
+    return impl_->key;
+}
 
 }  // namespace eagre::load

@@ -1,6 +1,6 @@
 #pragma once
-// Records of a file: CSV, NDJSON or plain lines, one record a line; plain, .gz (and the other single-stream filters of
-// libarchive) or a .zip that holds one file.
+// Records of a file: CSV, NDJSON or plain lines, one record a line; plain, .gz (and the other
+// single-stream filters of libarchive) or a .zip that holds one file.
 
 #include <memory>
 #include <string>
@@ -12,8 +12,8 @@ namespace eagre::load {
 
 class FileSource final : public RecordSource {
   public:
-    /// Throws std::runtime_error with the path and the reason when the file cannot be opened, or is an archive of
-    /// several files.
+    /// Throws std::runtime_error with the path and the reason when the file cannot be opened, or is
+    /// an archive of several files.
     FileSource(std::string path, KeyRuleOptions key);
     ~FileSource() override;
 

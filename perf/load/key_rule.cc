@@ -1,9 +1,9 @@
 #include "perf/load/key_rule.h"
 
-#include <fmt/format.h>
-
-#include <nlohmann/json.hpp>
 #include <stdexcept>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "perf/load/record_hash.h"
 #include "wire/base/limits.h"
@@ -11,12 +11,18 @@
 namespace eagre::load {
 namespace {
 
-/// Number of characters of `text`, or 0 when it is not UTF-8 (RFC 3629: no surrogates, nothing overlong).
+/// Number of characters of `text`, or 0 when it is not UTF-8 (RFC 3629: no surrogates, nothing
+/// overlong).
 size_t utf8_length(std::string_view text) {
     size_t count = 0;
     for (size_t i = 0; i < text.size(); ++count) {
         const auto lead = static_cast<unsigned char>(text[i]);
-        const size_t length = lead < 0x80 ? 1 : lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
+        const size_t length = lead < 0x80   ? 1
+                              : lead < 0xC2 ? 0
+                              : lead < 0xE0 ? 2
+                              : lead < 0xF0 ? 3
+                              : lead < 0xF5 ? 4
+                                            : 0;
         if (length == 0 || i + length > text.size()) return 0;
         for (size_t k = 1; k < length; ++k) {
             const auto next = static_cast<unsigned char>(text[i + k]);
@@ -33,7 +39,8 @@ size_t utf8_length(std::string_view text) {
     return count;
 }
 
-/// Stops at the wanted member of the outermost object, so that the rest of a long line is not parsed.
+/// Stops at the wanted member of the outermost object, so that the rest of a long line is not
+/// parsed.
 class MemberFinder final : public nlohmann::json_sax<nlohmann::json> {
   public:
     MemberFinder(const std::string& name, std::string& text) : name_(name), text_(text) {}
@@ -42,7 +49,9 @@ class MemberFinder final : public nlohmann::json_sax<nlohmann::json> {
     bool null() override { return !wanted(); }
     bool boolean(bool value) override { return take(value ? "true" : "false"); }
     bool number_integer(number_integer_t value) override { return take(fmt::format("{}", value)); }
-    bool number_unsigned(number_unsigned_t value) override { return take(fmt::format("{}", value)); }
+    bool number_unsigned(number_unsigned_t value) override {
+        return take(fmt::format("{}", value));
+    }
     bool number_float(number_float_t, const string_t& written) override { return take(written); }
     bool string(string_t& value) override { return take(value); }
     bool binary(binary_t&) override { return false; }
@@ -60,7 +69,9 @@ class MemberFinder final : public nlohmann::json_sax<nlohmann::json> {
         if (depth_ == 1) here_ = name == name_;
         return true;
     }
-    bool parse_error(size_t, const std::string&, const nlohmann::detail::exception&) override { return false; }
+    bool parse_error(size_t, const std::string&, const nlohmann::detail::exception&) override {
+        return false;
+    }
 
   private:
     bool wanted() const { return depth_ == 1 && here_; }
@@ -120,7 +131,8 @@ std::string_view KeyRule::legal(std::string_view field) {
     return scratch_;
 }
 
-bool csv_field(std::string_view line, uint32_t column, std::string& scratch, std::string_view& field) {
+bool csv_field(std::string_view line, uint32_t column, std::string& scratch,
+               std::string_view& field) {
     size_t at = 0;
     for (uint32_t i = 1;; ++i) {
         const bool wanted = i == column;

@@ -20,22 +20,26 @@ struct Ledger::Block {
 struct Ledger::Shard {
     std::mutex mutex;
     std::map<uint64_t, std::unique_ptr<Block>> blocks;  // By sequence number / kBlockRecords.
-    std::vector<bool> settled;    // Blocks that were compared and dropped, counted from settled_base.
-    uint64_t settled_base = 0;    // The first block ever dropped: streams that were there before don't begin at 0.
-    std::vector<uint64_t> next;   // Per reader: one behind the highest seen.
+    std::vector<bool> settled;  // Blocks that were compared and dropped, counted from settled_base.
+    uint64_t settled_base =
+        0;  // The first block ever dropped: streams that were there before don't begin at 0.
+    std::vector<uint64_t> next;  // Per reader: one behind the highest seen.
 
     bool is_settled(uint64_t index) const {
-        return index >= settled_base && index - settled_base < settled.size() && settled[index - settled_base];
+        return index >= settled_base && index - settled_base < settled.size() &&
+               settled[index - settled_base];
     }
     void settle(uint64_t index) {
         if (settled.empty()) settled_base = index;
-        if (index < settled_base) return;  // Its repetitions would show as "never acknowledged": duplicated as well.
+        if (index < settled_base)
+            return;  // Its repetitions would show as "never acknowledged": duplicated as well.
         if (settled.size() <= index - settled_base) settled.resize(index - settled_base + 1);
         settled[index - settled_base] = true;
     }
 };
 
-Ledger::Ledger(uint32_t reader_count) : reader_count_(reader_count), verdicts_(reader_count), extra_(reader_count) {
+Ledger::Ledger(uint32_t reader_count)
+    : reader_count_(reader_count), verdicts_(reader_count), extra_(reader_count) {
     EAGRE_ASSERT_LE(reader_count, kReadersMax);
 }
 Ledger::~Ledger() = default;
@@ -83,15 +87,18 @@ void Ledger::acknowledged(ShardId id, SequenceNumber first, std::span<const Stam
         const uint64_t at = sequence % kBlockRecords;
         const size_t count = std::min<size_t>(stamps.size(), kBlockRecords - at);
         if (shard.is_settled(index)) {
-            // Two acknowledgements for one sequence number: the box gave it twice, so one of the two records is gone.
+            // Two acknowledgements for one sequence number: the box gave it twice, so one of the
+            // two records is gone.
             const std::lock_guard verdicts_lock(verdicts_mutex_);
             for (auto& verdict : verdicts_) verdict.lost_count += count;
         } else {
             Block& block = block_of(shard, index);
             uint64_t twice = 0;
             for (size_t i = 0; i < count; ++i) {
-                if (block.acknowledged.hash[at + i] != 0) ++twice;
-                else ++block.acknowledged.filled;
+                if (block.acknowledged.hash[at + i] != 0)
+                    ++twice;
+                else
+                    ++block.acknowledged.filled;
                 block.acknowledged.hash[at + i] = stamps[i].hash;
                 block.acknowledged.time_ns[at + i] = stamps[i].intended_ns;
             }
@@ -106,8 +113,8 @@ void Ledger::acknowledged(ShardId id, SequenceNumber first, std::span<const Stam
     }
 }
 
-void Ledger::seen(uint32_t reader, ShardId id, SequenceNumber first, std::span<const uint64_t> hashes,
-                  uint64_t now_ns) {
+void Ledger::seen(uint32_t reader, ShardId id, SequenceNumber first,
+                  std::span<const uint64_t> hashes, uint64_t now_ns) {
     EAGRE_ASSERT_LT(reader, reader_count_);
     Shard& shard = shard_of(id);
     const std::lock_guard lock(shard.mutex);
@@ -162,7 +169,8 @@ void Ledger::compare(const Block& block) {
     }
 }
 
-void Ledger::compare_reader(const Block& block, uint32_t reader, ReaderVerdict& verdict, uint64_t& extra) {
+void Ledger::compare_reader(const Block& block, uint32_t reader, ReaderVerdict& verdict,
+                            uint64_t& extra) {
     const Block::Column& wanted = block.acknowledged;
     const Block::Column& got = block.readers[reader];
     std::vector<uint64_t> wanted_elsewhere;
@@ -181,7 +189,8 @@ void Ledger::compare_reader(const Block& block, uint32_t reader, ReaderVerdict& 
         if (got.hash[i] != 0) got_elsewhere.push_back(got.hash[i]);
     }
     if (wanted_elsewhere.empty()) return;
-    // What is in another's place is out of order; what is nowhere is lost (or its bytes changed, which is the same).
+    // What is in another's place is out of order; what is nowhere is lost (or its bytes changed,
+    // which is the same).
     std::sort(wanted_elsewhere.begin(), wanted_elsewhere.end());
     std::sort(got_elsewhere.begin(), got_elsewhere.end());
     std::vector<uint64_t> swapped;
@@ -199,7 +208,8 @@ std::vector<ReaderVerdict> Ledger::finish(uint64_t unknown_count) {
     outstanding_ = 0;
     for (uint32_t reader = 0; reader < reader_count_; ++reader) {
         verdicts_[reader].read_count = seen_[reader];
-        verdicts_[reader].duplicated_count += extra_[reader] - std::min(extra_[reader], unknown_count);
+        verdicts_[reader].duplicated_count +=
+            extra_[reader] - std::min(extra_[reader], unknown_count);
     }
     return std::move(verdicts_);
 }

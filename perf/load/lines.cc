@@ -10,7 +10,8 @@ void LineSplitter::feed(std::span<const char> bytes) {
     searched_ -= std::min(searched_, from_);
     from_ = 0;
     buffer_.append(bytes.data(), bytes.size());
-    if (buffer_.size() > kRecordDataBytesMax + bytes.size() && buffer_.find('\n') == std::string::npos) {
+    if (buffer_.size() > kRecordDataBytesMax + bytes.size() &&
+        buffer_.find('\n') == std::string::npos) {
         throw std::runtime_error("a line is longer than a record may be (10 MiB)");
     }
 }

@@ -1,5 +1,6 @@
 #pragma once
-// Bytes to lines: what a file or a pipe gives, cut at line feeds, with a bound on the length of one line.
+// Bytes to lines: what a file or a pipe gives, cut at line feeds, with a bound on the length of one
+// line.
 
 #include <cstddef>
 #include <span>
@@ -12,12 +13,13 @@ namespace eagre::load {
 
 class LineSplitter {
   public:
-    /// Takes bytes as they come. Invalidates lines given before. Throws std::runtime_error when a line grows past
-    /// kRecordDataBytesMax.
+    /// Takes bytes as they come. Invalidates lines given before. Throws std::runtime_error when a
+    /// line grows past kRecordDataBytesMax.
     void feed(std::span<const char> bytes);
     /// No more bytes will come: what is left is the last line.
     void finish() { finished_ = true; }
-    /// True and the next line, without its end (LF or CRLF); empty lines are skipped. False: none is whole yet.
+    /// True and the next line, without its end (LF or CRLF); empty lines are skipped. False: none
+    /// is whole yet.
     bool next(std::string_view& line);
 
   private:

@@ -9,11 +9,13 @@
 namespace eagre::load {
 namespace {
 
-constexpr uint64_t kOpenNs = 34'200ULL * 1'000'000'000ULL;  // 09:30, when continuous trading begins.
-constexpr uint32_t kTick = 100;                             // One cent.
+constexpr uint64_t kOpenNs =
+    34'200ULL * 1'000'000'000ULL;  // 09:30, when continuous trading begins.
+constexpr uint32_t kTick = 100;    // One cent.
 constexpr uint32_t kPriceMin = 100 * kTick;
 
-// Writes fields as ITCH lays them out: big-endian integers of 1, 2, 4, 6 and 8 bytes, text padded with spaces.
+// Writes fields as ITCH lays them out: big-endian integers of 1, 2, 4, 6 and 8 bytes, text padded
+// with spaces.
 class MessageWriter {
   public:
     explicit MessageWriter(std::span<std::byte> target) : target_(target) {}
@@ -43,14 +45,16 @@ class MessageWriter {
 
 }  // namespace
 
-MarketSession::MarketSession(const MarketOptions& options) : options_(options), prng_(options.seed) {
+MarketSession::MarketSession(const MarketOptions& options)
+    : options_(options), prng_(options.seed) {
     if (options.symbol_count == 0 || options.symbol_count > kSymbolCountMax) {
         throw std::runtime_error("a market session has 1 to 4096 symbols");
     }
     double total = 0;
     std::vector<double> cumulative;
     for (uint32_t k = 0; k < options.symbol_count; ++k) {
-        // Four letters, every one different: base 26 of a number that strides through the space (prime, so no repeats).
+        // Four letters, every one different: base 26 of a number that strides through the space
+        // (prime, so no repeats).
         uint32_t code = (k * 104'729U) % (26U * 26U * 26U * 26U);
         std::string symbol(4, 'A');
         for (char& letter : symbol) {
@@ -65,7 +69,8 @@ MarketSession::MarketSession(const MarketOptions& options) : options_(options), 
     popularity_.resize(kPopularitySlots);
     size_t symbol = 0;
     for (size_t slot = 0; slot < kPopularitySlots; ++slot) {
-        const double share = total * (static_cast<double>(slot) + 0.5) / static_cast<double>(kPopularitySlots);
+        const double share =
+            total * (static_cast<double>(slot) + 0.5) / static_cast<double>(kPopularitySlots);
         while (cumulative[symbol] < share && symbol + 1 < cumulative.size()) ++symbol;
         popularity_[slot] = static_cast<uint16_t>(symbol);
     }
@@ -84,14 +89,18 @@ void MarketSession::reset() {
     }
 }
 
-void MarketSession::rewind() { reset(); }
-
-std::string MarketSession::description() const {
-    return "generated market session (ITCH 5.0 layouts), " + std::to_string(options_.symbol_count) + " symbols, seed " +
-           std::to_string(options_.seed);
+void MarketSession::rewind() {
+    reset();
 }
 
-uint16_t MarketSession::draw_symbol() { return popularity_[prng_.below(kPopularitySlots)]; }
+std::string MarketSession::description() const {
+    return "generated market session (ITCH 5.0 layouts), " + std::to_string(options_.symbol_count) +
+           " symbols, seed " + std::to_string(options_.seed);
+}
+
+uint16_t MarketSession::draw_symbol() {
+    return popularity_[prng_.below(kPopularitySlots)];
+}
 
 std::optional<frame::RecordView> MarketSession::next() {
     // Gaps of 0..20 us: 100,000 messages a second of session time, the order of a busy opening.
@@ -111,7 +120,8 @@ size_t MarketSession::make_message(uint16_t symbol, Book& book) {
         book.price = up ? book.price + kTick : std::max(book.price - kTick, kPriceMin);
     }
     // Near the shape of a real session: adds and deletes make up most of it; trades are rare.
-    if (book.orders.empty() || (draw < 44 && book.orders.size() < kBookOrdersMax)) return add(symbol, book);
+    if (book.orders.empty() || (draw < 44 && book.orders.size() < kBookOrdersMax))
+        return add(symbol, book);
     const size_t index = prng_.below(book.orders.size());
     if (draw < 54) return execute(symbol, book, index);
     if (draw < 60) return cancel(symbol, book, index);
@@ -131,15 +141,25 @@ size_t MarketSession::add(uint16_t symbol, Book& book) {
     const auto shares = static_cast<uint32_t>(1 + prng_.below(10)) * 100;
     book.orders.push_back({++last_reference_, shares, place(book, side), side});
     const Order& order = book.orders.back();
-    return MessageWriter(message_).head('A', symbol, time_ns_).number(order.reference, 8).letter(side)
-        .number(order.shares, 4).text(padded_[symbol]).number(order.price, 4).bytes();
+    return MessageWriter(message_)
+        .head('A', symbol, time_ns_)
+        .number(order.reference, 8)
+        .letter(side)
+        .number(order.shares, 4)
+        .text(padded_[symbol])
+        .number(order.price, 4)
+        .bytes();
 }
 
 size_t MarketSession::execute(uint16_t symbol, Book& book, size_t index) {
     Order& order = book.orders[index];
     const auto shares = static_cast<uint32_t>(1 + prng_.below(order.shares));
-    const size_t bytes = MessageWriter(message_).head('E', symbol, time_ns_).number(order.reference, 8)
-        .number(shares, 4).number(++last_match_, 8).bytes();
+    const size_t bytes = MessageWriter(message_)
+                             .head('E', symbol, time_ns_)
+                             .number(order.reference, 8)
+                             .number(shares, 4)
+                             .number(++last_match_, 8)
+                             .bytes();
     order.shares -= shares;
     book.price = order.price;
     if (order.shares == 0) {
@@ -155,7 +175,11 @@ size_t MarketSession::cancel(uint16_t symbol, Book& book, size_t index) {
     if (order.shares < 2) return remove(symbol, book, index);
     const auto shares = static_cast<uint32_t>(1 + prng_.below(order.shares - 1));
     order.shares -= shares;
-    return MessageWriter(message_).head('X', symbol, time_ns_).number(order.reference, 8).number(shares, 4).bytes();
+    return MessageWriter(message_)
+        .head('X', symbol, time_ns_)
+        .number(order.reference, 8)
+        .number(shares, 4)
+        .bytes();
 }
 
 size_t MarketSession::remove(uint16_t symbol, Book& book, size_t index) {
@@ -168,15 +192,27 @@ size_t MarketSession::remove(uint16_t symbol, Book& book, size_t index) {
 size_t MarketSession::replace(uint16_t symbol, Book& book, size_t index) {
     Order& order = book.orders[index];
     const uint64_t old_reference = order.reference;
-    order = {++last_reference_, static_cast<uint32_t>(1 + prng_.below(10)) * 100, place(book, order.side), order.side};
-    return MessageWriter(message_).head('U', symbol, time_ns_).number(old_reference, 8).number(order.reference, 8)
-        .number(order.shares, 4).number(order.price, 4).bytes();
+    order = {++last_reference_, static_cast<uint32_t>(1 + prng_.below(10)) * 100,
+             place(book, order.side), order.side};
+    return MessageWriter(message_)
+        .head('U', symbol, time_ns_)
+        .number(old_reference, 8)
+        .number(order.reference, 8)
+        .number(order.shares, 4)
+        .number(order.price, 4)
+        .bytes();
 }
 
 size_t MarketSession::trade(uint16_t symbol, const Book& book) {
     // Against a hidden order: reference 0, side always B (ITCH 5.0, 4.5.1).
-    return MessageWriter(message_).head('P', symbol, time_ns_).number(0, 8).letter('B')
-        .number((1 + prng_.below(10)) * 100, 4).text(padded_[symbol]).number(book.price, 4).number(++last_match_, 8)
+    return MessageWriter(message_)
+        .head('P', symbol, time_ns_)
+        .number(0, 8)
+        .letter('B')
+        .number((1 + prng_.below(10)) * 100, 4)
+        .text(padded_[symbol])
+        .number(book.price, 4)
+        .number(++last_match_, 8)
         .bytes();
 }
 

@@ -1,10 +1,11 @@
 #pragma once
-// A generated market session: messages in the layouts of NASDAQ TotalView-ITCH 5.0 (big-endian; add order without MPID
-// 4.3.1, executed 4.4.1, cancel 4.4.3, delete 4.4.4, replace 4.4.5, non-cross trade 4.5.1) from a seeded model of 200
-// order books. The symbol is the partition key. Popularity of symbols follows Zipf's law, as trading does.
+// A generated market session: messages in the layouts of NASDAQ TotalView-ITCH 5.0 (big-endian; add
+// order without MPID 4.3.1, executed 4.4.1, cancel 4.4.3, delete 4.4.4, replace 4.4.5, non-cross
+// trade 4.5.1) from a seeded model of 200 order books. The symbol is the partition key. Popularity
+// of symbols follows Zipf's law, as trading does.
 //
-// Invariants: executes, cancels, deletes and replaces name an order that is live, of the same symbol, with enough shares;
-// timestamps never run backwards; the same seed gives the same bytes.
+// Invariants: executes, cancels, deletes and replaces name an order that is live, of the same
+// symbol, with enough shares; timestamps never run backwards; the same seed gives the same bytes.
 
 #include <array>
 #include <cstdint>
@@ -68,7 +69,8 @@ class MarketSession final : public RecordSource {
     uint64_t last_match_ = 0;
     std::vector<std::string> symbols_;
     std::vector<std::string> padded_;
-    std::vector<uint16_t> popularity_;  // kPopularitySlots entries; a uniform draw gives a Zipf one.
+    std::vector<uint16_t>
+        popularity_;  // kPopularitySlots entries; a uniform draw gives a Zipf one.
     std::vector<Book> books_;
     std::array<std::byte, 64> message_{};
 };

@@ -13,7 +13,8 @@ namespace {
 uint64_t monotonic_ns() {
     timespec now{};
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000ULL + static_cast<uint64_t>(now.tv_nsec);
+    return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000ULL +
+           static_cast<uint64_t>(now.tv_nsec);
 }
 
 struct ProducerThread {
@@ -62,8 +63,9 @@ void merge(ProducerResult& all, const ProducerResult& one) {
     all.ack_ns.merge(one.ack_ns);
 }
 
-PhaseResult run_phase(std::vector<ProducerPlan> plans, std::span<const std::unique_ptr<ReaderDriver>> readers,
-                      Ledger* ledger, const std::function<bool(const PhaseProgress&)>& tick) {
+PhaseResult run_phase(std::vector<ProducerPlan> plans,
+                      std::span<const std::unique_ptr<ReaderDriver>> readers, Ledger* ledger,
+                      const std::function<bool(const PhaseProgress&)>& tick) {
     EAGRE_ASSERT(readers.empty() || ledger != nullptr);
     std::atomic<bool> stop{false};
     std::vector<std::unique_ptr<ProducerThread>> threads;
@@ -87,8 +89,9 @@ PhaseResult run_phase(std::vector<ProducerPlan> plans, std::span<const std::uniq
         progress.seconds = static_cast<double>(monotonic_ns() - begin_ns) / 1e9;
     };
     const auto all_done = [&] {
-        return std::all_of(threads.begin(), threads.end(),
-                           [](const auto& thread) { return thread->done.load(std::memory_order_acquire); });
+        return std::all_of(threads.begin(), threads.end(), [](const auto& thread) {
+            return thread->done.load(std::memory_order_acquire);
+        });
     };
     while (!all_done()) {
         look();
@@ -103,12 +106,14 @@ PhaseResult run_phase(std::vector<ProducerPlan> plans, std::span<const std::uniq
     }
     if (died) std::rethrow_exception(died);
     const uint64_t start_ns = result.producers.start_ns;
-    result.producing_seconds = static_cast<double>(std::max(result.producers.last_ack_ns, start_ns) - start_ns) / 1e9;
+    result.producing_seconds =
+        static_cast<double>(std::max(result.producers.last_ack_ns, start_ns) - start_ns) / 1e9;
 
     progress.producing = false;
     uint64_t last_progress_ns = monotonic_ns();
     uint64_t last_count = 0;
-    while (!readers.empty() && slowest_count(*ledger, readers.size()) < result.producers.acknowledged_count) {
+    while (!readers.empty() &&
+           slowest_count(*ledger, readers.size()) < result.producers.acknowledged_count) {
         look();
         if (progress.read_count != last_count) {
             last_count = progress.read_count;

@@ -6,7 +6,8 @@
 
 namespace eagre::load {
 
-PreloadedSource::PreloadedSource(std::unique_ptr<RecordSource> inner, uint64_t records_max, size_t bytes_max)
+PreloadedSource::PreloadedSource(std::unique_ptr<RecordSource> inner, uint64_t records_max,
+                                 size_t bytes_max)
     : inner_(std::move(inner)) {
     EAGRE_ASSERT(inner_ != nullptr);
     while (entries_.size() < records_max && blob_.size() < bytes_max) {
@@ -15,7 +16,8 @@ PreloadedSource::PreloadedSource(std::unique_ptr<RecordSource> inner, uint64_t r
             complete_ = true;
             break;
         }
-        const auto key = std::as_bytes(std::span(record->partition_key.data(), record->partition_key.size()));
+        const auto key =
+            std::as_bytes(std::span(record->partition_key.data(), record->partition_key.size()));
         entries_.push_back({blob_.size(), static_cast<uint32_t>(key.size()),
                             static_cast<uint32_t>(record->data.size()), record->source_time_ns});
         blob_.insert(blob_.end(), key.begin(), key.end());

@@ -1,5 +1,6 @@
 #pragma once
-// Reads another source into memory before the clock starts, up to a bound; what does not fit is streamed behind it.
+// Reads another source into memory before the clock starts, up to a bound; what does not fit is
+// streamed behind it.
 
 #include <cstdint>
 #include <memory>
@@ -14,7 +15,8 @@ inline constexpr size_t kPreloadBytesDefault = 512ULL << 20U;
 
 class PreloadedSource final : public RecordSource {
   public:
-    /// Reads at most `records_max` records and `bytes_max` bytes of keys and data at once. Throws as the inner source.
+    /// Reads at most `records_max` records and `bytes_max` bytes of keys and data at once. Throws
+    /// as the inner source.
     PreloadedSource(std::unique_ptr<RecordSource> inner, uint64_t records_max,
                     size_t bytes_max = kPreloadBytesDefault);
 

@@ -1,13 +1,13 @@
 #include "perf/load/producer_driver.h"
 
-#include <pthread.h>
-#include <sched.h>
-#include <sys/prctl.h>
-
 #include <algorithm>
 #include <stdexcept>
 #include <unordered_map>
 #include <vector>
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/prctl.h>
 
 #include "perf/load/error_text.h"
 #include "perf/load/record_hash.h"
@@ -37,15 +37,18 @@ void pin_thread(int os_cpu) {
     CPU_ZERO(&set);
     CPU_SET(static_cast<size_t>(os_cpu), &set);
     if (pthread_setaffinity_np(pthread_self(), sizeof(set), &set) != 0) {
-        throw std::runtime_error("cannot pin to CPU " + std::to_string(os_cpu) + ": is it there and allowed?");
+        throw std::runtime_error("cannot pin to CPU " + std::to_string(os_cpu) +
+                                 ": is it there and allowed?");
     }
 }
 
 struct ProducerDriver::Run {
-    Run(ProducerDriver& driver_in) : driver(driver_in), plan(driver_in.plan_), stamps(kInFlightMax) {}
+    Run(ProducerDriver& driver_in)
+        : driver(driver_in), plan(driver_in.plan_), stamps(kInFlightMax) {}
 
     void connect() {
-        auto connected = client::Client::connect(client::make_tcp_transport(plan.spin), plan.client);
+        auto connected =
+            client::Client::connect(client::make_tcp_transport(plan.spin), plan.client);
         if (!connected) throw std::runtime_error(error_text("cannot connect", connected.error()));
         client = std::move(*connected);
         auto made = client->make_producer(plan.stream, plan.producer);
@@ -55,13 +58,16 @@ struct ProducerDriver::Run {
     }
 
     uint64_t now() { return client->transport().monotonic_ns(); }
-    uint64_t in_flight() const { return result.sent_count - result.acknowledged_count - result.failed_count; }
+    uint64_t in_flight() const {
+        return result.sent_count - result.acknowledged_count - result.failed_count;
+    }
 
     void on_outcome(const client::BatchOutcome& outcome) {
         if (outcome.error.code != Errc::kOk) {
             result.failed_count += outcome.record_count;
             result.errors[outcome.error.code] += outcome.record_count;
-            if (outcome_is_unknown(outcome.error.code)) result.unknown_count += outcome.record_count;
+            if (outcome_is_unknown(outcome.error.code))
+                result.unknown_count += outcome.record_count;
             return;
         }
         const uint64_t at = now();
@@ -74,7 +80,8 @@ struct ProducerDriver::Run {
             if (tag + 1 <= highest) ++result.out_of_order_count;
             highest = std::max(highest, tag + 1);
         }
-        if (plan.ledger != nullptr) plan.ledger->acknowledged(outcome.shard, outcome.first_sequence, batch);
+        if (plan.ledger != nullptr)
+            plan.ledger->acknowledged(outcome.shard, outcome.first_sequence, batch);
         result.acknowledged_count += outcome.record_count;
         result.blob_bytes += outcome.blob_bytes;
         result.payload_bytes += outcome.payload_bytes;
@@ -91,8 +98,10 @@ struct ProducerDriver::Run {
             plan.source->rewind();
             record = plan.source->next();
         }
-        if (record) hash = hash_record(*record);
-        else result.source_ended = true;
+        if (record)
+            hash = hash_record(*record);
+        else
+            result.source_ended = true;
         return record.has_value();
     }
 
@@ -100,13 +109,15 @@ struct ProducerDriver::Run {
     bool send_due(const Schedule& schedule, uint64_t due, uint64_t at) {
         for (uint32_t i = 0; i < kBurst && result.sent_count < due; ++i) {
             if (in_flight() >= kInFlightMax || !have_record()) return false;
-            const uint64_t intended = schedule.open_loop() ? schedule.due_ns(result.sent_count) : at;
+            const uint64_t intended =
+                schedule.open_loop() ? schedule.due_ns(result.sent_count) : at;
             const uint64_t tag = result.sent_count;
             stamps[tag % kInFlightMax] = {hash, intended};
             const Status put = producer->put(*record, tag);
             if (!put) {
                 if (put.error().code == Errc::kBusy) return false;
-                throw std::runtime_error(error_text("record " + std::to_string(tag + 1), put.error()));
+                throw std::runtime_error(
+                    error_text("record " + std::to_string(tag + 1), put.error()));
             }
             if (at > intended + kLateNs) ++result.late_count;
             ++result.sent_count;
@@ -119,12 +130,14 @@ struct ProducerDriver::Run {
     void send_all() {
         result.start_ns = now();
         const Schedule schedule(result.start_ns, plan.rate_per_s);
-        const uint64_t end_ns = plan.duration_ns == 0 ? UINT64_MAX : result.start_ns + plan.duration_ns;
+        const uint64_t end_ns =
+            plan.duration_ns == 0 ? UINT64_MAX : result.start_ns + plan.duration_ns;
         const uint64_t count = plan.record_count == 0 ? UINT64_MAX : plan.record_count;
         uint64_t at = result.start_ns;
         while (result.sent_count < count && !result.source_ended && at < end_ns) {
             if (plan.stop != nullptr && plan.stop->load(std::memory_order_relaxed)) break;
-            if (plan.ledger != nullptr && plan.ledger->outstanding_count() > kOutstandingRecordsMax) {
+            if (plan.ledger != nullptr &&
+                plan.ledger->outstanding_count() > kOutstandingRecordsMax) {
                 producer->flush();
                 client->poll(kStallPollNs);
                 at = now();
@@ -136,7 +149,8 @@ struct ProducerDriver::Run {
             if (!accepted) {
                 wait_ns = kPollNsMax;
             } else if (result.sent_count >= due && result.sent_count < count) {
-                // All that is due is sent: what lingers goes now, and we sleep until the next one is due.
+                // All that is due is sent: what lingers goes now, and we sleep until the next one
+                // is due.
                 producer->flush();
                 const uint64_t next_ns = schedule.due_ns(result.sent_count);
                 wait_ns = next_ns > at ? std::min(next_ns - at, kPollNsMax) : 0;
@@ -145,7 +159,8 @@ struct ProducerDriver::Run {
             at = now();
         }
         if (schedule.open_loop() && !result.source_ended) {
-            const uint64_t due = std::min(count, schedule.due_count(std::min(at, end_ns)));
+            // What would be due at the end itself belongs to the time after it.
+            const uint64_t due = std::min(count, schedule.due_count(std::min(at, end_ns - 1)));
             if (due > result.sent_count) result.never_sent_count = due - result.sent_count;
         }
     }
@@ -162,7 +177,9 @@ struct ProducerDriver::Run {
     std::unique_ptr<client::Producer> producer;  // Dies before the client.
 };
 
-ProducerDriver::ProducerDriver(ProducerPlan plan) : plan_(std::move(plan)) { EAGRE_ASSERT(plan_.source != nullptr); }
+ProducerDriver::ProducerDriver(ProducerPlan plan) : plan_(std::move(plan)) {
+    EAGRE_ASSERT(plan_.source != nullptr);
+}
 ProducerDriver::~ProducerDriver() = default;
 
 ProducerResult ProducerDriver::run() {

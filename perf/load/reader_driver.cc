@@ -1,11 +1,11 @@
 #include "perf/load/reader_driver.h"
 
-#include <sys/prctl.h>
-
 #include <exception>
 #include <stdexcept>
 #include <thread>
 #include <vector>
+
+#include <sys/prctl.h>
 
 #include "perf/load/error_text.h"
 #include "perf/load/producer_driver.h"
@@ -17,8 +17,10 @@ constexpr uint64_t kPollNs = 1'000'000;
 }
 
 struct ReaderDriver::Thread {
-    Thread(ReaderDriver& driver_in, ReaderPlan plan_in) : driver(driver_in), plan(std::move(plan_in)) {
-        auto connected = client::Client::connect(client::make_tcp_transport(plan.spin), plan.client);
+    Thread(ReaderDriver& driver_in, ReaderPlan plan_in)
+        : driver(driver_in), plan(std::move(plan_in)) {
+        auto connected =
+            client::Client::connect(client::make_tcp_transport(plan.spin), plan.client);
         if (!connected) throw std::runtime_error(error_text("cannot connect", connected.error()));
         client = std::move(*connected);
         auto made = client->make_consumer(plan.stream, plan.consumer);
@@ -48,9 +50,11 @@ struct ReaderDriver::Thread {
         const uint32_t count = delivery.batch.record_count();
         if (ledger != nullptr) {
             hashes.clear();
-            for (uint32_t i = delivery.skip; i < count; ++i) hashes.push_back(hash_record(delivery.batch.record(i)));
-            ledger->seen(plan.index, delivery.shard, SequenceNumber{delivery.first_sequence.value + delivery.skip},
-                         hashes, now_ns);
+            for (uint32_t i = delivery.skip; i < count; ++i)
+                hashes.push_back(hash_record(delivery.batch.record(i)));
+            ledger->seen(plan.index, delivery.shard,
+                         SequenceNumber{delivery.first_sequence.value + delivery.skip}, hashes,
+                         now_ns);
         }
         driver.record_count_.fetch_add(count - delivery.skip, std::memory_order_relaxed);
         driver.blob_bytes_.fetch_add(delivery.batch.blob_bytes(), std::memory_order_relaxed);

@@ -1,6 +1,7 @@
 #pragma once
-// One consumer of a load: reads a stream from a position, by subscription or by pulling, and enters all it sees in a
-// ledger. It has a thread of its own, so that readers are independent of each other and of the producers.
+// One consumer of a load: reads a stream from a position, by subscription or by pulling, and enters
+// all it sees in a ledger. It has a thread of its own, so that readers are independent of each
+// other and of the producers.
 
 #include <atomic>
 #include <cstdint>
@@ -17,8 +18,8 @@ struct ReaderPlan {
     std::string stream;
     client::ClientOptions client;
     client::ConsumerOptions consumer;
-    uint32_t index = 0;   // Of this reader in the ledger.
-    int pin_core = -1;    // OS CPU, -1: not pinned.
+    uint32_t index = 0;  // Of this reader in the ledger.
+    int pin_core = -1;   // OS CPU, -1: not pinned.
     bool spin = false;
 };
 
@@ -31,12 +32,14 @@ struct ReaderResult {
 
 class ReaderDriver {
   public:
-    /// Connects and positions before it returns, then reads on in its own thread. `ledger` may be null: then records are
-    /// only counted. Throws std::runtime_error when the box cannot be reached.
+    /// Connects and positions before it returns, then reads on in its own thread. `ledger` may be
+    /// null: then records are only counted. Throws std::runtime_error when the box cannot be
+    /// reached.
     ReaderDriver(ReaderPlan plan, Ledger* ledger);
     ~ReaderDriver();
 
-    /// From now on enters what it sees in another ledger. The caller makes sure that nothing is on its way.
+    /// From now on enters what it sees in another ledger. The caller makes sure that nothing is on
+    /// its way.
     void switch_ledger(Ledger* ledger) { ledger_.store(ledger, std::memory_order_release); }
 
     uint64_t record_count() const { return record_count_.load(std::memory_order_relaxed); }

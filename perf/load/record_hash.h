@@ -1,6 +1,7 @@
 #pragma once
-// A 64-bit hash of one record (partition key and data), with which the ledger compares what was acknowledged with what
-// was read. Not a checksum of the wire (that is CRC-32C): it only has to make two different records look different.
+// A 64-bit hash of one record (partition key and data), with which the ledger compares what was
+// acknowledged with what was read. Not a checksum of the wire (that is CRC-32C): it only has to
+// make two different records look different.
 
 #include <cstddef>
 #include <cstdint>
@@ -14,7 +15,8 @@ namespace eagre::load {
 
 /// Folds the 128-bit product of the running hash and each 8-byte word; about 1 ns per 8 bytes.
 inline uint64_t hash_bytes(std::span<const std::byte> bytes, uint64_t seed) {
-    // Odd constants from the golden ratio and from sqrt(2): any with about half of their bits set would do.
+    // Odd constants from the golden ratio and from sqrt(2): any with about half of their bits set
+    // would do.
     constexpr uint64_t kMultiplier = 0x9E3779B97F4A7C15ULL;
     constexpr uint64_t kTail = 0x6A09E667F3BCC909ULL;
     const auto fold = [](uint64_t a, uint64_t b) {
@@ -36,7 +38,8 @@ inline uint64_t hash_bytes(std::span<const std::byte> bytes, uint64_t seed) {
 
 /// Never 0: the ledger keeps 0 for "not seen".
 inline uint64_t hash_record(const frame::RecordView& record) {
-    const auto key = std::as_bytes(std::span(record.partition_key.data(), record.partition_key.size()));
+    const auto key =
+        std::as_bytes(std::span(record.partition_key.data(), record.partition_key.size()));
     const uint64_t hash = hash_bytes(record.data, hash_bytes(key, 0x5851F42D4C957F2DULL));
     return hash == 0 ? 1 : hash;
 }

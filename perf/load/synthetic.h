@@ -1,5 +1,6 @@
 #pragma once
-// Records of one size with uniformly drawn keys: the load of `eagre bench`. Data is random bytes from a seeded pool.
+// Records of one size with uniformly drawn keys: the load of `eagre bench`. Data is random bytes
+// from a seeded pool.
 
 #include <cstdint>
 #include <string>

@@ -1,12 +1,12 @@
 #include "tools/eagre/appliance.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <deque>
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
+
+#include <fmt/format.h>
 
 #include "tools/eagre/progress.h"
 #include "tools/eagre/signals.h"
@@ -42,12 +42,16 @@ std::string Appliance::address() const {
 
 void Appliance::start_dataplane() {
     std::filesystem::create_directories(options_.data);
-    std::vector<std::string> arguments = {"--data", options_.data,  "--listen", options_.listen,
-                                          "--port", fmt::format("{}", options_.port), "--wait", options_.wait};
+    std::vector<std::string> arguments = {"--data",   options_.data,
+                                          "--listen", options_.listen,
+                                          "--port",   fmt::format("{}", options_.port),
+                                          "--wait",   options_.wait};
     if (!options_.cores.empty()) arguments.insert(arguments.end(), {"--cores", options_.cores});
     if (options_.insecure) arguments.emplace_back("--insecure");
-    arguments.insert(arguments.end(), options_.more_arguments.begin(), options_.more_arguments.end());
-    dataplane_.start(own_directory() + "/eagred", arguments, options_.log_to_files ? options_.data + "/eagred.log" : "");
+    arguments.insert(arguments.end(), options_.more_arguments.begin(),
+                     options_.more_arguments.end());
+    dataplane_.start(own_directory() + "/eagred", arguments,
+                     options_.log_to_files ? options_.data + "/eagred.log" : "");
 }
 
 void Appliance::start_control() {
@@ -58,9 +62,11 @@ void Appliance::start_control() {
 }
 
 bool Appliance::dataplane_answers() {
-    // eagred removes an old DATA/ports before it writes its pid into the statistics, and writes a new one when it serves:
-    // with our child's pid there, the port is our child's and not that of another process.
-    if (stats_pid(options_.data + "/stats.shm") != static_cast<uint32_t>(dataplane_.pid())) return false;
+    // eagred removes an old DATA/ports before it writes its pid into the statistics, and writes a
+    // new one when it serves: with our child's pid there, the port is our child's and not that of
+    // another process.
+    if (stats_pid(options_.data + "/stats.shm") != static_cast<uint32_t>(dataplane_.pid()))
+        return false;
     port_ = port_of_directory(options_.data);
     if (port_ == 0) return false;
     client::ClientOptions probe;
@@ -77,7 +83,9 @@ bool Appliance::control_answers() {
 }
 
 std::string Appliance::with_log(const std::string& reason, const std::string& log) const {
-    return options_.log_to_files ? reason + "; the end of its log:\n" + last_lines(options_.data + log) : reason;
+    return options_.log_to_files
+               ? reason + "; the end of its log:\n" + last_lines(options_.data + log)
+               : reason;
 }
 
 bool Appliance::start(const std::function<bool(const std::string&, double)>& tick) {
@@ -99,10 +107,12 @@ bool Appliance::start(const std::function<bool(const std::string&, double)>& tic
     start_control();
     while (!control_answers()) {
         if (const auto how = control_.ended()) {
-            throw std::runtime_error(with_log("eagre-control did not start: " + *how, "/eagre-control.log"));
+            throw std::runtime_error(
+                with_log("eagre-control did not start: " + *how, "/eagre-control.log"));
         }
         if (monotonic_ns() - control_started_ns_ > kControlReadyNs) {
-            throw std::runtime_error(with_log("eagre-control did not answer in time", "/eagre-control.log"));
+            throw std::runtime_error(
+                with_log("eagre-control did not answer in time", "/eagre-control.log"));
         }
         if (give_up("starting control")) return false;
     }
@@ -110,15 +120,18 @@ bool Appliance::start(const std::function<bool(const std::string&, double)>& tic
 }
 
 std::optional<std::string> Appliance::watch(const std::function<void(const std::string&)>& say) {
-    if (const auto how = dataplane_.ended()) return with_log("eagred has died: " + *how, "/eagred.log");
+    if (const auto how = dataplane_.ended())
+        return with_log("eagred has died: " + *how, "/eagred.log");
     const uint64_t now_ns = monotonic_ns();
     if (const auto how = control_.ended()) {
-        // One that ran for long has earned a prompt restart; one that dies at once waits longer each time.
+        // One that ran for long has earned a prompt restart; one that dies at once waits longer
+        // each time.
         const bool lived = now_ns - control_started_ns_ > kRestartNsMax;
         restart_ns_ = lived ? kRestartNsMin : std::min(restart_ns_ * 2, kRestartNsMax);
         control_due_ns_ = now_ns + restart_ns_;
-        say(fmt::format("eagre-control has died ({}); the dataplane serves on; starting it again in {:.1f} s", *how,
-                        static_cast<double>(restart_ns_) / 1e9));
+        say(fmt::format(
+            "eagre-control has died ({}); the dataplane serves on; starting it again in {:.1f} s",
+            *how, static_cast<double>(restart_ns_) / 1e9));
     }
     if (control_due_ns_ != 0 && now_ns >= control_due_ns_) {
         start_control();

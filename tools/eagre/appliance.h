@@ -1,6 +1,7 @@
 #pragma once
-// An appliance as child processes of ours: eagred and eagre-control on one data directory. Used by `eagre up` and
-// `eagre session`; called from the main thread only, between Signals::block() and the end.
+// An appliance as child processes of ours: eagred and eagre-control on one data directory. Used by
+// `eagre up` and `eagre session`; called from the main thread only, between Signals::block() and
+// the end.
 
 #include <functional>
 #include <optional>
@@ -14,20 +15,23 @@ namespace eagre::cli {
 
 struct ApplianceOptions {
     std::string data;
-    std::string cores;                       // As eagred's --cores; empty: its default.
+    std::string cores;  // As eagred's --cores; empty: its default.
     std::string listen = "127.0.0.1";
-    uint16_t port = kPortDefault;            // 0: any free one.
+    uint16_t port = kPortDefault;  // 0: any free one.
     bool insecure = false;
     std::string wait = "adaptive";
-    std::vector<std::string> more_arguments; // Passed to eagred as they are.
-    bool log_to_files = false;               // DATA/eagred.log, DATA/eagre-control.log instead of our own output.
+    std::vector<std::string> more_arguments;  // Passed to eagred as they are.
+    bool log_to_files =
+        false;  // DATA/eagred.log, DATA/eagre-control.log instead of our own output.
 };
 
-/// Recovery scans what was not sealed; on a slow disk that may take a while. It is shown while it lasts.
+/// Recovery scans what was not sealed; on a slow disk that may take a while. It is shown while it
+/// lasts.
 inline constexpr uint64_t kReadyNs = 120'000'000'000ULL;
 inline constexpr uint64_t kControlReadyNs = 20'000'000'000ULL;
 inline constexpr uint64_t kStopNs = 10'000'000'000ULL;
-/// A dead control process is started again at once, then after twice the pause before, up to the longest.
+/// A dead control process is started again at once, then after twice the pause before, up to the
+/// longest.
 inline constexpr uint64_t kRestartNsMin = 200'000'000ULL;
 inline constexpr uint64_t kRestartNsMax = 10'000'000'000ULL;
 
@@ -39,11 +43,12 @@ class Appliance {
     Appliance(const Appliance&) = delete;
     Appliance& operator=(const Appliance&) = delete;
 
-    /// Starts both and waits until they answer; `tick(what, seconds)` is called meanwhile, and a true answer gives up.
-    /// False: gave up. Throws std::runtime_error with the reason when one of them ends or does not answer in time.
+    /// Starts both and waits until they answer; `tick(what, seconds)` is called meanwhile, and a
+    /// true answer gives up. False: gave up. Throws std::runtime_error with the reason when one of
+    /// them ends or does not answer in time.
     bool start(const std::function<bool(const std::string&, double)>& tick);
-    /// Looks after the children. Returns why when the dataplane has died; restarts control by itself and reports that
-    /// through `say`. Call a few times a second.
+    /// Looks after the children. Returns why when the dataplane has died; restarts control by
+    /// itself and reports that through `say`. Call a few times a second.
     std::optional<std::string> watch(const std::function<void(const std::string&)>& say);
     /// Stops control, then the dataplane. False when one of them had to be killed.
     bool stop();

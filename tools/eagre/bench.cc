@@ -1,8 +1,8 @@
 // `eagre bench`: the load generator of perf/load against a running appliance.
-#include <fmt/format.h>
-
 #include <memory>
 #include <stdexcept>
+
+#include <fmt/format.h>
 
 #include "perf/load/synthetic.h"
 #include "tools/eagre/commands.h"
@@ -43,13 +43,15 @@ constexpr uint32_t kThreadsMax = 16;
 /// A stream of our own that goes away with us, unless one was named.
 class BenchStream {
   public:
-    explicit BenchStream(const BenchOptions& options) : target_(options.target), name_(options.stream) {
+    explicit BenchStream(const BenchOptions& options)
+        : target_(options.target), name_(options.stream) {
         if (!name_.empty()) return;
         name_ = fmt::format("bench-{}", getpid());
         client::CreateStream request;
         request.name = name_;
         request.shard_count = options.shards;
-        request.record_bytes_max = std::max<uint64_t>(request.record_bytes_max, options.record_bytes);
+        request.record_bytes_max =
+            std::max<uint64_t>(request.record_bytes_max, options.record_bytes);
         const auto created = target_.connect_control()->create_stream(request);
         if (!created) fail("stream " + name_, created.error());
         ours_ = true;
@@ -58,7 +60,9 @@ class BenchStream {
         if (!ours_) return;
         try {
             const Status deleted = target_.connect_control()->delete_stream(name_);
-            if (!deleted) fmt::print(stderr, "eagre: stream {} is left over: {}\n", name_, errc_advice(deleted.error().code));
+            if (!deleted)
+                fmt::print(stderr, "eagre: stream {} is left over: {}\n", name_,
+                           errc_advice(deleted.error().code));
         } catch (const std::exception& error) {
             fmt::print(stderr, "eagre: stream {} is left over: {}\n", name_, error.what());
         }
@@ -102,8 +106,10 @@ int run_bench(BenchOptions options) {
     std::vector<std::unique_ptr<load::SyntheticSource>> sources;
     std::vector<load::ProducerPlan> plans;
     for (uint32_t i = 0; i < options.producers; ++i) {
-        sources.push_back(std::make_unique<load::SyntheticSource>(load::SyntheticOptions{
-            .seed = options.seed + i, .record_bytes = options.record_bytes, .key_count = options.keys}));
+        sources.push_back(std::make_unique<load::SyntheticSource>(
+            load::SyntheticOptions{.seed = options.seed + i,
+                                   .record_bytes = options.record_bytes,
+                                   .key_count = options.keys}));
         load::ProducerPlan plan;
         plan.stream = stream.name();
         plan.client = options.target.client_options();
@@ -111,7 +117,8 @@ int run_bench(BenchOptions options) {
         plan.producer.batch_bytes = options.batch_bytes;
         plan.producer.linger_ns = options.linger_us * 1000;
         plan.producer.window_bytes = options.window_bytes;
-        plan.producer.ack = options.ack == "appended" ? frame::AckMode::kAppended : frame::AckMode::kDurable;
+        plan.producer.ack =
+            options.ack == "appended" ? frame::AckMode::kAppended : frame::AckMode::kDurable;
         plan.source = sources.back().get();
         plan.record_count = share_of(options.records, options.producers, i);
         plan.duration_ns = static_cast<uint64_t>(options.seconds * 1e9);
@@ -126,8 +133,8 @@ int run_bench(BenchOptions options) {
         plan.stream = stream.name();
         plan.client = options.target.client_options();
         plan.client.name = fmt::format("bench-consumer-{}", i);
-        plan.consumer.mode =
-            options.mode == "pull" ? client::ConsumerOptions::Mode::kPull : client::ConsumerOptions::Mode::kSubscribe;
+        plan.consumer.mode = options.mode == "pull" ? client::ConsumerOptions::Mode::kPull
+                                                    : client::ConsumerOptions::Mode::kSubscribe;
         plan.consumer.start.position = frame::Position::kLatest;
         plan.index = i;
         plan.pin_core = pins.next();
@@ -141,10 +148,11 @@ int run_bench(BenchOptions options) {
     part.rate_per_s = options.rate_per_s;
     Progress progress;
     const UseMeter meter(options.target.stats_file());
-    part.result = load::run_phase(std::move(plans), readers, options.consumers == 0 ? nullptr : &ledger,
-                                  [&](const load::PhaseProgress& now) {
-                                      return show_load(progress, part.name, now, options.records, options.seconds);
-                                  });
+    part.result = load::run_phase(
+        std::move(plans), readers, options.consumers == 0 ? nullptr : &ledger,
+        [&](const load::PhaseProgress& now) {
+            return show_load(progress, part.name, now, options.records, options.seconds);
+        });
     part.use = meter.since();
     progress.clear();
     for (auto& reader : readers) reader->stop();
@@ -153,10 +161,11 @@ int run_bench(BenchOptions options) {
     if (options.json) {
         fmt::print("{}\n", report_json(report).dump());
     } else {
-        fmt::print("{}, {} producer{}, {} consumer{} ({}), stream {}\n\n{}\n{}\n", sources.front()->description(),
-                   options.producers, options.producers == 1 ? "" : "s", options.consumers,
-                   options.consumers == 1 ? "" : "s", options.mode, stream.name(), report_text(report, terminal_is_utf8()),
-                   verdict_text(report));
+        fmt::print("{}, {} producer{}, {} consumer{} ({}), stream {}\n\n{}\n{}\n",
+                   sources.front()->description(), options.producers,
+                   options.producers == 1 ? "" : "s", options.consumers,
+                   options.consumers == 1 ? "" : "s", options.mode, stream.name(),
+                   report_text(report, terminal_is_utf8()), verdict_text(report));
     }
     return report.clean() ? 0 : 1;
 }
@@ -164,33 +173,48 @@ int run_bench(BenchOptions options) {
 }  // namespace
 
 void add_bench(CLI::App& app, int& status) {
-    CLI::App* command = app.add_subcommand("bench", "Measure a running appliance: rates, latencies, losses");
+    CLI::App* command =
+        app.add_subcommand("bench", "Measure a running appliance: rates, latencies, losses");
     auto options = std::make_shared<BenchOptions>();
     options->target.add_options(*command);
-    command->add_option("--stream", options->stream, "Use this stream [one of our own, deleted at the end]");
-    command->add_option("--shards", options->shards, "Shards of our own stream [4]")->check(CLI::Range(1U, kStreamShardCountMax));
-    command->add_option("--producers", options->producers, "Producers, a thread each [1]")->check(CLI::Range(1U, kThreadsMax));
-    command->add_option("--consumers", options->consumers, "Consumers, a thread each [1]")->check(CLI::Range(0U, kThreadsMax));
-    command->add_option("--mode", options->mode, "Consumers subscribe or pull [subscribe]")->check(CLI::IsMember({"subscribe", "pull"}));
-    command->add_option("--rate", options->rate_per_s, "Records per second, open loop; 0: as fast as the window allows [0]");
+    command->add_option("--stream", options->stream,
+                        "Use this stream [one of our own, deleted at the end]");
+    command->add_option("--shards", options->shards, "Shards of our own stream [4]")
+        ->check(CLI::Range(1U, kStreamShardCountMax));
+    command->add_option("--producers", options->producers, "Producers, a thread each [1]")
+        ->check(CLI::Range(1U, kThreadsMax));
+    command->add_option("--consumers", options->consumers, "Consumers, a thread each [1]")
+        ->check(CLI::Range(0U, kThreadsMax));
+    command->add_option("--mode", options->mode, "Consumers subscribe or pull [subscribe]")
+        ->check(CLI::IsMember({"subscribe", "pull"}));
+    command->add_option("--rate", options->rate_per_s,
+                        "Records per second, open loop; 0: as fast as the window allows [0]");
     command->add_option("--records", options->records, "Stop after so many records");
     command->add_option("--seconds", options->seconds, "Stop after so long [5, unless --records]");
     command->add_option("--record-bytes", options->record_bytes, "Data of each record [256]")
         ->check(CLI::Range(8U, static_cast<uint32_t>(kRecordDataBytesMax)));
-    command->add_option("--keys", options->keys, "Partition keys, drawn uniformly [1000]")->check(CLI::Range(1U, 10'000'000U));
-    command->add_option("--batch-bytes", options->batch_bytes, "A batch is sent at this size [65536]")
+    command->add_option("--keys", options->keys, "Partition keys, drawn uniformly [1000]")
+        ->check(CLI::Range(1U, 10'000'000U));
+    command
+        ->add_option("--batch-bytes", options->batch_bytes, "A batch is sent at this size [65536]")
         ->check(CLI::Range(64U, static_cast<uint32_t>(kBatchBytesMax)));
-    command->add_option("--linger-us", options->linger_us, "... or this long after its first record [1000]");
-    command->add_option("--window-bytes", options->window_bytes, "Unacknowledged bytes of one producer [4194304]");
+    command->add_option("--linger-us", options->linger_us,
+                        "... or this long after its first record [1000]");
+    command->add_option("--window-bytes", options->window_bytes,
+                        "Unacknowledged bytes of one producer [4194304]");
     command->add_option("--ack", options->ack, "Acknowledge when durable or appended [durable]")
         ->check(CLI::IsMember({"durable", "appended"}));
-    command->add_option("--pin", options->pin, "CPUs for our threads, in turn, like 1 or 1,3 [not pinned]");
-    command->add_flag("--spin", options->spin, "Our threads poll instead of sleeping: a whole core each, lower latency");
+    command->add_option("--pin", options->pin,
+                        "CPUs for our threads, in turn, like 1 or 1,3 [not pinned]");
+    command->add_flag("--spin", options->spin,
+                      "Our threads poll instead of sleeping: a whole core each, lower latency");
     command->add_option("--seed", options->seed, "Of keys and data [1]");
     command->add_flag("--json", options->json, "Print one JSON object");
     command->footer(
-        "Latency runs from the moment a record was due, so a stall counts for all that it made wait. A paced\n"
-        "producer sends what is due at once, without waiting for the linger. Every record is compared with what\n"
+        "Latency runs from the moment a record was due, so a stall counts for all that it made "
+        "wait. A paced\n"
+        "producer sends what is due at once, without waiting for the linger. Every record is "
+        "compared with what\n"
         "the consumers saw; status 1 when anything is missing, doubled or out of order.\n\n"
         "Examples:\n"
         "  eagre bench                                       as fast as it goes, 5 s\n"

@@ -1,6 +1,7 @@
 #pragma once
-// The subcommands of `eagre`, each in a file of its own. Each function adds one to the application; when it is chosen its
-// callback runs and leaves the exit status in `status`. Callbacks throw std::runtime_error with a sentence for people.
+// The subcommands of `eagre`, each in a file of its own. Each function adds one to the application;
+// when it is chosen its callback runs and leaves the exit status in `status`. Callbacks throw
+// std::runtime_error with a sentence for people.
 
 #include <CLI/CLI.hpp>
 

@@ -1,9 +1,11 @@
 #pragma once
-// What `eagre bench` and `eagre session` print of a load: a table of figures, latencies, a plot, and the same as JSON.
+// What `eagre bench` and `eagre session` print of a load: a table of figures, latencies, a plot,
+// and the same as JSON.
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
+
+#include <nlohmann/json.hpp>
 
 #include "perf/load/phase.h"
 
@@ -12,16 +14,16 @@ namespace eagre::cli {
 /// What the dataplane used during a part.
 struct DataplaneUse {
     double cpu_seconds = 0;
-    uint64_t payload_bytes = 0;         // Batch bytes appended.
+    uint64_t payload_bytes = 0;  // Batch bytes appended.
     uint64_t journal_bytes = 0;
     uint64_t device_written_bytes = 0;
-    bool known = false;                 // False: not measured (a remote appliance).
+    bool known = false;  // False: not measured (a remote appliance).
 };
 
 /// A part of a load with a name.
 struct LoadPart {
-    std::string name;                   // "paced", "full speed".
-    uint64_t rate_per_s = 0;            // 0: as fast as it goes.
+    std::string name;         // "paced", "full speed".
+    uint64_t rate_per_s = 0;  // 0: as fast as it goes.
     load::PhaseResult result;
     DataplaneUse use;
 };
@@ -34,17 +36,19 @@ struct LoadReport {
     uint64_t acknowledged_count() const;
     uint64_t failed_count() const;
     uint64_t read_count(size_t reader) const;
-    uint64_t lost_count() const;          // Over all readers.
+    uint64_t lost_count() const;  // Over all readers.
     uint64_t duplicated_count() const;
-    uint64_t out_of_order_count() const;  // Readers' and producers' (sequence numbers that run against the order of put).
-    /// Everything sent was acknowledged, and everything acknowledged was read by all, once and in order.
+    uint64_t out_of_order_count()
+        const;  // Readers' and producers' (sequence numbers that run against the order of put).
+    /// Everything sent was acknowledged, and everything acknowledged was read by all, once and in
+    /// order.
     bool clean() const;
 };
 
 /// {"count", "p50", "p99", "p999", "p9999", "max"} in us.
 nlohmann::ordered_json latency_json(const Histogram& histogram);
-/// The object that tools/run prints as its last line. Throughput is that of the fastest-going part, latencies those of
-/// the paced one where there is one; "parts" has each.
+/// The object that tools/run prints as its last line. Throughput is that of the fastest-going part,
+/// latencies those of the paced one where there is one; "parts" has each.
 nlohmann::ordered_json report_json(const LoadReport& report);
 std::string report_text(const LoadReport& report, bool utf8);
 /// One sentence: what the verdict is.

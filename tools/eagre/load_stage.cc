@@ -1,13 +1,13 @@
 #include "tools/eagre/load_stage.h"
 
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <charconv>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
+
+#include <fmt/format.h>
+#include <unistd.h>
 
 #include "tools/eagre/signals.h"
 #include "tools/eagre/text.h"
@@ -18,11 +18,16 @@ constexpr uint64_t kTickNs = 50'000'000;
 }
 
 std::vector<int> parse_cores(const std::string& text) {
-    const auto bad = [&] { return std::runtime_error(fmt::format("'{}' is no list of CPUs: give 0 or 2,3 or 2-5", text)); };
+    const auto bad = [&] {
+        return std::runtime_error(
+            fmt::format("'{}' is no list of CPUs: give 0 or 2,3 or 2-5", text));
+    };
     const auto number = [&](std::string_view part) {
         int value = -1;
         const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
-        if (error != std::errc{} || end != part.data() + part.size() || value < 0 || value >= CPU_SETSIZE) throw bad();
+        if (error != std::errc{} || end != part.data() + part.size() || value < 0 ||
+            value >= CPU_SETSIZE)
+            throw bad();
         return value;
     };
     std::vector<int> cores;
@@ -30,7 +35,8 @@ std::vector<int> parse_cores(const std::string& text) {
     for (std::string part; std::getline(parts, part, ',');) {
         const size_t dash = part.find('-');
         const int first = number(std::string_view(part).substr(0, dash));
-        const int last = dash == std::string::npos ? first : number(std::string_view(part).substr(dash + 1));
+        const int last =
+            dash == std::string::npos ? first : number(std::string_view(part).substr(dash + 1));
         if (last < first) throw bad();
         for (int core = first; core <= last; ++core) cores.push_back(core);
     }
@@ -41,7 +47,8 @@ double cpu_seconds_of(pid_t pid) {
     std::ifstream file(fmt::format("/proc/{}/stat", pid));
     std::string text;
     if (!std::getline(file, text)) return -1;
-    // proc(5): the name in parentheses may hold blanks; utime and stime are fields 14 and 15, in clock ticks.
+    // proc(5): the name in parentheses may hold blanks; utime and stime are fields 14 and 15, in
+    // clock ticks.
     const size_t name_end = text.rfind(')');
     if (name_end == std::string::npos) return -1;
     std::istringstream fields(text.substr(name_end + 1));
@@ -93,16 +100,17 @@ DataplaneUse UseMeter::since() const {
     return use;
 }
 
-bool show_load(Progress& progress, const std::string& name, const load::PhaseProgress& now, uint64_t total,
-               double seconds_total) {
+bool show_load(Progress& progress, const std::string& name, const load::PhaseProgress& now,
+               uint64_t total, double seconds_total) {
     const bool stop = Signals::wait(kTickNs);
     double share = -1;
-    if (total != 0) share = static_cast<double>(now.acknowledged_count) / static_cast<double>(total);
+    if (total != 0)
+        share = static_cast<double>(now.acknowledged_count) / static_cast<double>(total);
     if (seconds_total > 0) share = std::max(share, now.seconds / seconds_total);
     const double rate = static_cast<double>(now.acknowledged_count) / std::max(now.seconds, 1e-3);
     progress.show(now.producing ? name : name + ", reading back", share,
-                  fmt::format("{} acknowledged, {} read, {}/s", grouped(now.acknowledged_count), grouped(now.read_count),
-                              grouped(rate)));
+                  fmt::format("{} acknowledged, {} read, {}/s", grouped(now.acknowledged_count),
+                              grouped(now.read_count), grouped(rate)));
     return stop;
 }
 

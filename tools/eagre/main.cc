@@ -1,13 +1,14 @@
 // `eagre`: one program to run an appliance and to speak to it.
-#include <fmt/format.h>
-
 #include <csignal>
 #include <exception>
+
+#include <fmt/format.h>
 
 #include "tools/eagre/commands.h"
 
 int main(int argc, char** argv) {
-    // `eagre tail | head` closes our output early: writing then answers EPIPE, which is handled, instead of killing us.
+    // `eagre tail | head` closes our output early: writing then answers EPIPE, which is handled,
+    // instead of killing us.
     std::signal(SIGPIPE, SIG_IGN);
 
     CLI::App app("Eagre: streams of ordered shards, at the speed of the hardware.", "eagre");

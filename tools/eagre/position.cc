@@ -1,11 +1,11 @@
 #include "tools/eagre/position.h"
 
-#include <fmt/format.h>
-
 #include <array>
 #include <charconv>
 #include <chrono>
 #include <stdexcept>
+
+#include <fmt/format.h>
 
 namespace eagre::cli {
 namespace {
@@ -14,8 +14,8 @@ struct Unit {
     std::string_view name;
     uint64_t ms;
 };
-constexpr std::array<Unit, 5> kUnits = {
-    Unit{"d", 86'400'000}, Unit{"h", 3'600'000}, Unit{"m", 60'000}, Unit{"s", 1'000}, Unit{"ms", 1}};
+constexpr std::array<Unit, 5> kUnits = {Unit{"d", 86'400'000}, Unit{"h", 3'600'000},
+                                        Unit{"m", 60'000}, Unit{"s", 1'000}, Unit{"ms", 1}};
 
 /// Reads exactly `digits` digits at `at` and steps over them.
 std::optional<unsigned> take_digits(std::string_view text, size_t& at, size_t digits) {
@@ -76,9 +76,12 @@ std::optional<uint64_t> parse_rfc3339(std::string_view text) {
     const year_month_day date{year{static_cast<int>(*year_in)}, month{*month_in}, day{*day_in}};
     if (at != text.size() || !date.ok()) return std::nullopt;
     const int64_t days = sys_days{date}.time_since_epoch().count();
-    const int64_t seconds = days * 86'400 + static_cast<int64_t>(*hour * 3600 + *minute * 60 + *second) - offset_minutes * 60;
+    const int64_t seconds = days * 86'400 +
+                            static_cast<int64_t>(*hour * 3600 + *minute * 60 + *second) -
+                            offset_minutes * 60;
     // Past 2554 ns since 1970 no longer fit in 64 bits.
-    if (seconds < 0 || static_cast<uint64_t>(seconds) > UINT64_MAX / 1'000'000'000ULL - 1) return std::nullopt;
+    if (seconds < 0 || static_cast<uint64_t>(seconds) > UINT64_MAX / 1'000'000'000ULL - 1)
+        return std::nullopt;
     return static_cast<uint64_t>(seconds) * 1'000'000'000ULL + fraction_ns;
 }
 
@@ -89,8 +92,9 @@ std::string rfc3339(uint64_t ns) {
     const year_month_day date{sys_days{days{whole_days}}};
     const uint64_t seconds = in_day_ns / 1'000'000'000ULL;
     return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:09}Z", static_cast<int>(date.year()),
-                       static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), seconds / 3600,
-                       seconds / 60 % 60, seconds % 60, in_day_ns % 1'000'000'000ULL);
+                       static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                       seconds / 3600, seconds / 60 % 60, seconds % 60,
+                       in_day_ns % 1'000'000'000ULL);
 }
 
 client::StartAt parse_start(std::string_view text) {
@@ -98,10 +102,13 @@ client::StartAt parse_start(std::string_view text) {
     if (text == "latest") return {frame::Position::kLatest, 0};
     uint64_t sequence = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), sequence);
-    if (error == std::errc{} && end == text.data() + text.size()) return {frame::Position::kAtSequenceNumber, sequence};
+    if (error == std::errc{} && end == text.data() + text.size())
+        return {frame::Position::kAtSequenceNumber, sequence};
     if (const auto time_ns = parse_rfc3339(text)) return {frame::Position::kAtTimestamp, *time_ns};
-    throw std::runtime_error(fmt::format(
-        "'{}' is no position: give trim_horizon, latest, a sequence number or a time like 2026-11-23T09:30:00Z", text));
+    throw std::runtime_error(
+        fmt::format("'{}' is no position: give trim_horizon, latest, a sequence number or a time "
+                    "like 2026-11-23T09:30:00Z",
+                    text));
 }
 
 uint64_t parse_duration_ms(std::string_view text) {
@@ -113,7 +120,8 @@ uint64_t parse_duration_ms(std::string_view text) {
             if (unit == known.name && value <= UINT64_MAX / known.ms) return value * known.ms;
         }
     }
-    throw std::runtime_error(fmt::format("'{}' is no duration: give a number with d, h, m, s or ms, like 24h", text));
+    throw std::runtime_error(
+        fmt::format("'{}' is no duration: give a number with d, h, m, s or ms, like 24h", text));
 }
 
 std::string duration_ms_text(uint64_t ms) {

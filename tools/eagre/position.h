@@ -11,7 +11,8 @@
 namespace eagre::cli {
 
 /// "trim_horizon", "latest", a sequence number, or a time as in RFC 3339 ("2026-11-23T09:30:00Z",
-/// "2026-11-23T10:30:00.25+01:00"; a blank for the T is fine). Throws std::runtime_error for anything else.
+/// "2026-11-23T10:30:00.25+01:00"; a blank for the T is fine). Throws std::runtime_error for
+/// anything else.
 client::StartAt parse_start(std::string_view text);
 
 /// ns since 1970, or nothing when `text` is no RFC 3339 time from 1970 on.

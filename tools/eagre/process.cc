@@ -1,16 +1,16 @@
 #include "tools/eagre/process.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <stdexcept>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tools/eagre/progress.h"
 #include "wire/base/assert.h"
@@ -21,7 +21,8 @@ namespace {
 constexpr useconds_t kReapPollUs = 2'000;
 
 std::string how_it_ended(int status) {
-    if (WIFSIGNALED(status)) return fmt::format("signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status)));
+    if (WIFSIGNALED(status))
+        return fmt::format("signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status)));
     return fmt::format("exit status {}", WEXITSTATUS(status));
 }
 
@@ -51,26 +52,32 @@ Process::~Process() {
     waitpid(pid_, nullptr, 0);
 }
 
-void Process::start(const std::string& program, const std::vector<std::string>& arguments, const std::string& log_path) {
+void Process::start(const std::string& program, const std::vector<std::string>& arguments,
+                    const std::string& log_path) {
     EAGRE_ASSERT(pid_ <= 0);
     if (access(program.c_str(), X_OK) != 0) {
-        throw std::runtime_error(fmt::format("{} is not there: build it (tools/build release)", program));
+        throw std::runtime_error(
+            fmt::format("{} is not there: build it (tools/build release)", program));
     }
     std::vector<char*> pointers;
     pointers.push_back(const_cast<char*>(program.c_str()));
-    for (const std::string& argument : arguments) pointers.push_back(const_cast<char*>(argument.c_str()));
+    for (const std::string& argument : arguments)
+        pointers.push_back(const_cast<char*>(argument.c_str()));
     pointers.push_back(nullptr);
     int log = -1;
     if (!log_path.empty()) {
         log = open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-        if (log < 0) throw std::runtime_error(fmt::format("{}: {}", log_path, std::strerror(errno)));
+        if (log < 0)
+            throw std::runtime_error(fmt::format("{}: {}", log_path, std::strerror(errno)));
     }
     const pid_t parent = getpid();
     const pid_t child = fork();
     if (child == 0) become(program.c_str(), pointers.data(), log, parent);
     const int fork_errno = errno;
     if (log >= 0) close(log);
-    if (child < 0) throw std::runtime_error(fmt::format("cannot start {}: {}", program, std::strerror(fork_errno)));
+    if (child < 0)
+        throw std::runtime_error(
+            fmt::format("cannot start {}: {}", program, std::strerror(fork_errno)));
     pid_ = child;
 }
 
@@ -97,6 +104,8 @@ bool Process::stop(uint64_t patience_ns) {
     return false;
 }
 
-std::string own_directory() { return std::filesystem::read_symlink("/proc/self/exe").parent_path().string(); }
+std::string own_directory() {
+    return std::filesystem::read_symlink("/proc/self/exe").parent_path().string();
+}
 
 }  // namespace eagre::cli

@@ -1,13 +1,13 @@
 #include "tools/eagre/progress.h"
 
-#include <fmt/format.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <ctime>
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "tools/eagre/text.h"
 
@@ -28,7 +28,8 @@ size_t terminal_width() {
 uint64_t monotonic_ns() {
     timespec now{};
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000ULL + static_cast<uint64_t>(now.tv_nsec);
+    return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000ULL +
+           static_cast<uint64_t>(now.tv_nsec);
 }
 
 Progress::Progress(bool quiet) : quiet_(quiet), terminal_(isatty(STDERR_FILENO) == 1) {}
@@ -44,7 +45,8 @@ void Progress::show(const std::string& what, double share, const std::string& fi
     if (share >= 0) {
         share = std::min(share, 1.0);
         if (terminal_) {
-            const auto full = static_cast<size_t>(std::lround(share * static_cast<double>(kBarWidth)));
+            const auto full =
+                static_cast<size_t>(std::lround(share * static_cast<double>(kBarWidth)));
             std::string bar;
             for (size_t i = 0; i < kBarWidth; ++i) {
                 bar += terminal_is_utf8() ? (i < full ? "█" : "░") : (i < full ? "#" : ".");

@@ -1,5 +1,6 @@
 #pragma once
-// A progress bar on standard error: one line that redraws itself on a terminal, a plain line every few seconds elsewhere.
+// A progress bar on standard error: one line that redraws itself on a terminal, a plain line every
+// few seconds elsewhere.
 
 #include <cstdint>
 #include <string>

@@ -1,17 +1,17 @@
 // `eagre put STREAM [FILES...]`: lines become records.
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <poll.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "perf/load/error_text.h"
 #include "perf/load/file_source.h"
@@ -28,7 +28,8 @@ namespace {
 constexpr uint64_t kPollNs = 1'000'000;
 constexpr uint64_t kDrainNs = 60'000'000'000ULL;
 constexpr size_t kReadBytes = 64 * 1024;
-/// The network is looked at after this many records, so that acknowledgements come in while we read.
+/// The network is looked at after this many records, so that acknowledgements come in while we
+/// read.
 constexpr uint32_t kBurst = 256;
 
 struct PutOptions {
@@ -43,13 +44,16 @@ struct PutOptions {
 class Putter {
   public:
     explicit Putter(const PutOptions& options)
-        : options_(options), client_(options.target.connect()), progress_(isatty(STDERR_FILENO) != 1) {
+        : options_(options),
+          client_(options.target.connect()),
+          progress_(isatty(STDERR_FILENO) != 1) {
         client::ProducerOptions producer;
         auto made = client_->make_producer(options.stream, producer);
         if (!made) fail("stream " + options.stream, made.error());
         producer_ = std::move(*made);
         producer_->on_outcome([this](const client::BatchOutcome& outcome) {
-            if (outcome.error.code != Errc::kOk) errors_[outcome.error.code] += outcome.record_count;
+            if (outcome.error.code != Errc::kOk)
+                errors_[outcome.error.code] += outcome.record_count;
         });
         start_ns_ = client_->transport().monotonic_ns();
     }
@@ -66,7 +70,8 @@ class Putter {
         for (;;) {
             const Status status = producer_->put(record);
             if (status) break;
-            if (status.error().code != Errc::kBusy) fail(fmt::format("record {}", count_ + 1), status.error());
+            if (status.error().code != Errc::kBusy)
+                fail(fmt::format("record {}", count_ + 1), status.error());
             client_->poll(kPollNs);
         }
         ++count_;
@@ -77,12 +82,14 @@ class Putter {
     void turn(uint64_t wait_ns) {
         client_->poll(wait_ns);
         const double seconds = static_cast<double>(now_ns() - start_ns_) / 1e9;
-        progress_.show("put", -1, fmt::format("{} records, {} acknowledged, {}/s", grouped(count_),
-                                              grouped(producer_->stats().acknowledged_count),
-                                              grouped(static_cast<double>(count_) / std::max(seconds, 1e-3))));
+        progress_.show("put", -1,
+                       fmt::format("{} records, {} acknowledged, {}/s", grouped(count_),
+                                   grouped(producer_->stats().acknowledged_count),
+                                   grouped(static_cast<double>(count_) / std::max(seconds, 1e-3))));
     }
 
-    /// Standard input: sends what there is as soon as no more comes at once, so that a slow pipe is not held up.
+    /// Standard input: sends what there is as soon as no more comes at once, so that a slow pipe is
+    /// not held up.
     void put_pipe(int fd) {
         load::LineSplitter lines;
         load::KeyRule rule(options_.key);
@@ -98,7 +105,8 @@ class Putter {
             }
             const ssize_t got = read(fd, buffer.data(), buffer.size());
             if (got < 0 && errno == EINTR) continue;
-            if (got < 0) throw std::runtime_error(fmt::format("standard input: {}", std::strerror(errno)));
+            if (got < 0)
+                throw std::runtime_error(fmt::format("standard input: {}", std::strerror(errno)));
             if (got == 0) {
                 lines.finish();
                 open = false;
@@ -136,14 +144,18 @@ class Putter {
                                                  {"seconds", seconds}};
             fmt::print("{}\n", json.dump());
         } else {
-            fmt::print(stderr, "{} records sent, {} acknowledged durable, {} failed, in {} ({}/s)\n", grouped(count_),
-                       grouped(stats.acknowledged_count), grouped(stats.failed_count), clock_text(seconds),
+            fmt::print(stderr,
+                       "{} records sent, {} acknowledged durable, {} failed, in {} ({}/s)\n",
+                       grouped(count_), grouped(stats.acknowledged_count),
+                       grouped(stats.failed_count), clock_text(seconds),
                        grouped(static_cast<double>(count_) / std::max(seconds, 1e-3)));
         }
         for (const auto& [code, records] : errors_) {
-            fmt::print(stderr, "eagre: {} records: {} ({})\n", grouped(records), errc_advice(code), errc_name(code));
+            fmt::print(stderr, "eagre: {} records: {} ({})\n", grouped(records), errc_advice(code),
+                       errc_name(code));
         }
-        if (!drained && errors_.empty()) fmt::print(stderr, "eagre: {}\n", load::error_text("put", drained.error()));
+        if (!drained && errors_.empty())
+            fmt::print(stderr, "eagre: {}\n", load::error_text("put", drained.error()));
         return stats.acknowledged_count == count_ ? 0 : 1;
     }
 
@@ -163,8 +175,10 @@ int run_put(const PutOptions& options) {
     Putter putter(options);
     if (options.files.empty()) putter.put_pipe(STDIN_FILENO);
     for (const std::string& path : options.files) {
-        if (path == "-") putter.put_pipe(STDIN_FILENO);
-        else putter.put_file(path);
+        if (path == "-")
+            putter.put_pipe(STDIN_FILENO);
+        else
+            putter.put_file(path);
     }
     return putter.finish();
 }
@@ -172,18 +186,24 @@ int run_put(const PutOptions& options) {
 }  // namespace
 
 void add_put(CLI::App& app, int& status) {
-    CLI::App* command = app.add_subcommand("put", "Write lines of files or of standard input to a stream");
+    CLI::App* command =
+        app.add_subcommand("put", "Write lines of files or of standard input to a stream");
     auto options = std::make_shared<PutOptions>();
     command->add_option("stream", options->stream, "The stream")->required();
-    command->add_option("files", options->files, "Files (plain, .gz or single-file .zip); '-' or none: standard input");
+    command->add_option("files", options->files,
+                        "Files (plain, .gz or single-file .zip); '-' or none: standard input");
     options->target.add_options(*command);
-    command->add_option("--key", options->key.fixed, "One partition key for all: keeps all in one order");
-    command->add_option("--key-column", options->key.csv_column, "Partition key is this CSV column, from 1");
-    command->add_option("--key-field", options->key.json_field, "Partition key is this member of an NDJSON object");
+    command->add_option("--key", options->key.fixed,
+                        "One partition key for all: keeps all in one order");
+    command->add_option("--key-column", options->key.csv_column,
+                        "Partition key is this CSV column, from 1");
+    command->add_option("--key-field", options->key.json_field,
+                        "Partition key is this member of an NDJSON object");
     command->add_option("--rate", options->rate_per_s, "Records per second [as fast as they come]");
     command->add_flag("--json", options->json, "Print one JSON object at the end");
     command->footer(
-        "Each line is a record; empty lines are skipped. Without a key option lines are spread over all shards.\n"
+        "Each line is a record; empty lines are skipped. Without a key option lines are spread "
+        "over all shards.\n"
         "Ends when all is durable; status 1 when anything was not acknowledged.\n\n"
         "Examples:\n"
         "  eagre put quotes --key-column 6 quotes.csv.gz\n"

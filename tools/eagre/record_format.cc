@@ -1,7 +1,6 @@
 #include "tools/eagre/record_format.h"
 
 #include <fmt/format.h>
-
 #include <nlohmann/json.hpp>
 
 #include "tools/eagre/position.h"
@@ -10,7 +9,8 @@ namespace eagre::cli {
 namespace {
 
 std::string base64(std::span<const std::byte> bytes) {
-    static constexpr char kLetters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static constexpr char kLetters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     std::string text;
     for (size_t i = 0; i < bytes.size(); i += 3) {
         const size_t count = std::min<size_t>(3, bytes.size() - i);
@@ -18,7 +18,8 @@ std::string base64(std::span<const std::byte> bytes) {
         for (size_t k = 0; k < 3; ++k) {
             group = group << 8U | (k < count ? std::to_integer<uint32_t>(bytes[i + k]) : 0U);
         }
-        for (size_t k = 0; k < 4; ++k) text += k <= count ? kLetters[group >> (18 - 6 * k) & 63U] : '=';
+        for (size_t k = 0; k < 4; ++k)
+            text += k <= count ? kLetters[group >> (18 - 6 * k) & 63U] : '=';
     }
     return text;
 }
@@ -36,7 +37,8 @@ void append_csv_field(std::string& out, std::string_view field) {
     out += '"';
 }
 
-void append_json(std::string& out, const RecordPlace& place, const frame::RecordView& record, std::string_view data) {
+void append_json(std::string& out, const RecordPlace& place, const frame::RecordView& record,
+                 std::string_view data) {
     nlohmann::ordered_json json = {{"shard", place.shard.value},
                                    {"sequence", place.sequence.value},
                                    {"arrival_time", rfc3339(place.arrival_ns)},
@@ -55,8 +57,10 @@ void append_json(std::string& out, const RecordPlace& place, const frame::Record
 
 }  // namespace
 
-void append_record(std::string& out, RecordFormat format, const RecordPlace& place, const frame::RecordView& record) {
-    const std::string_view data(reinterpret_cast<const char*>(record.data.data()), record.data.size());
+void append_record(std::string& out, RecordFormat format, const RecordPlace& place,
+                   const frame::RecordView& record) {
+    const std::string_view data(reinterpret_cast<const char*>(record.data.data()),
+                                record.data.size());
     switch (format) {
         case RecordFormat::kRaw:
             out += data;
@@ -65,8 +69,8 @@ void append_record(std::string& out, RecordFormat format, const RecordPlace& pla
             append_json(out, place, record, data);
             break;
         case RecordFormat::kCsv:
-            fmt::format_to(std::back_inserter(out), "{},{},{},", place.shard.value, place.sequence.value,
-                           rfc3339(place.arrival_ns));
+            fmt::format_to(std::back_inserter(out), "{},{},{},", place.shard.value,
+                           place.sequence.value, rfc3339(place.arrival_ns));
             append_csv_field(out, record.partition_key);
             out += ',';
             append_csv_field(out, data);

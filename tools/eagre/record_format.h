@@ -17,9 +17,10 @@ struct RecordPlace {
     uint64_t arrival_ns = 0;
 };
 
-/// Appends one line to `out`. Raw: the data and a line feed. JSON: one object; data that is not UTF-8 becomes
-/// "data_base64". CSV (RFC 4180): shard, sequence, arrival time, key, data.
-void append_record(std::string& out, RecordFormat format, const RecordPlace& place, const frame::RecordView& record);
+/// Appends one line to `out`. Raw: the data and a line feed. JSON: one object; data that is not
+/// UTF-8 becomes "data_base64". CSV (RFC 4180): shard, sequence, arrival time, key, data.
+void append_record(std::string& out, RecordFormat format, const RecordPlace& place,
+                   const frame::RecordView& record);
 
 /// Heading of the CSV format.
 inline constexpr const char* kCsvHeading = "shard,sequence,arrival_time,partition_key,data\n";

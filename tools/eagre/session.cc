@@ -1,12 +1,13 @@
-// `eagre session`, what tools/run drives: an appliance of its own, a stream, a feed, two consumers, a report.
-#include <fmt/format.h>
-#include <sched.h>
-
+// `eagre session`, what tools/run drives: an appliance of its own, a stream, a feed, two consumers,
+// a report.
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <stdexcept>
+
+#include <fmt/format.h>
+#include <sched.h>
 
 #include "perf/load/file_source.h"
 #include "perf/load/market_session.h"
@@ -39,7 +40,8 @@ struct SessionOptions {
 
 constexpr const char* kStream = "session";
 constexpr const char* kMarker = "session.log";  // Says that a data directory may be thrown away.
-// A default run: latencies at a load far below the limit, then as fast as it goes. Together a few seconds.
+// A default run: latencies at a load far below the limit, then as fast as it goes. Together a few
+// seconds.
 constexpr uint64_t kPacedRate = 50'000;
 constexpr double kPacedSeconds = 4;
 constexpr double kFilePacedSeconds = 2;
@@ -50,12 +52,14 @@ constexpr uint64_t kWatchNs = 200'000'000;
 void make_fresh(const std::string& data) {
     if (fs::exists(data) && !fs::is_empty(data)) {
         if (!fs::exists(fs::path(data) / kMarker)) {
-            throw std::runtime_error(data + " is not empty and not left by an earlier run: choose another --data");
+            throw std::runtime_error(
+                data + " is not empty and not left by an earlier run: choose another --data");
         }
         fs::remove_all(data);
     }
     fs::create_directories(data);
-    std::ofstream(fs::path(data) / kMarker) << "Left by tools/run; the next run removes this directory.\n";
+    std::ofstream(fs::path(data) / kMarker)
+        << "Left by tools/run; the next run removes this directory.\n";
 }
 
 /// Keeps our threads off the dataplane's CPUs, where there are others.
@@ -108,7 +112,8 @@ class Session {
     void load_source() {
         std::unique_ptr<load::RecordSource> inner;
         if (options_.input.empty()) {
-            inner = std::make_unique<load::MarketSession>(load::MarketOptions{.seed = options_.seed});
+            inner =
+                std::make_unique<load::MarketSession>(load::MarketOptions{.seed = options_.seed});
         } else {
             inner = std::make_unique<load::FileSource>(options_.input, options_.key);
         }
@@ -123,10 +128,12 @@ class Session {
         const auto preload_count = generated ? std::max(wanted, kFastRecords) : UINT64_MAX;
         source_ = std::make_unique<load::PreloadedSource>(std::move(inner), preload_count);
         if (!source_->complete() || options_.loop) return;
-        if (source_->preloaded_count() == 0) throw std::runtime_error(options_.input + ": holds no records");
+        if (source_->preloaded_count() == 0)
+            throw std::runtime_error(options_.input + ": holds no records");
         // A small file is not all spent on the paced part.
         PartPlan& first = parts_.front();
-        if (parts_.size() > 1) first.record_count = std::min(first.record_count, source_->preloaded_count() / 4);
+        if (parts_.size() > 1)
+            first.record_count = std::min(first.record_count, source_->preloaded_count() / 4);
     }
 
     void plan_parts(bool generated) {
@@ -137,12 +144,18 @@ class Session {
             parts_.push_back(part);
             return;
         }
-        const double paced_seconds = bounded ? options_.seconds / 2 : generated ? kPacedSeconds : kFilePacedSeconds;
-        const auto paced_count = static_cast<uint64_t>(paced_seconds * static_cast<double>(kPacedRate));
-        parts_.push_back({"paced", kPacedRate, std::max<uint64_t>(paced_count, 1), 0, options_.loop});
+        const double paced_seconds = bounded     ? options_.seconds / 2
+                                     : generated ? kPacedSeconds
+                                                 : kFilePacedSeconds;
+        const auto paced_count =
+            static_cast<uint64_t>(paced_seconds * static_cast<double>(kPacedRate));
+        parts_.push_back(
+            {"paced", kPacedRate, std::max<uint64_t>(paced_count, 1), 0, options_.loop});
         PartPlan fast{"full speed", 0, 0, 0, options_.loop};
-        if (bounded) fast.seconds = options_.seconds / 2;
-        else if (generated) fast.record_count = kFastRecords;
+        if (bounded)
+            fast.seconds = options_.seconds / 2;
+        else if (generated)
+            fast.record_count = kFastRecords;
         parts_.push_back(fast);
     }
 
@@ -164,7 +177,8 @@ class Session {
             plan.stream = kStream;
             plan.client = target_.client_options();
             plan.client.name = "session-" + report_.reader_names[i];
-            plan.consumer.mode = i == 0 ? client::ConsumerOptions::Mode::kSubscribe : client::ConsumerOptions::Mode::kPull;
+            plan.consumer.mode = i == 0 ? client::ConsumerOptions::Mode::kSubscribe
+                                        : client::ConsumerOptions::Mode::kPull;
             plan.index = i;
             readers.push_back(std::make_unique<load::ReaderDriver>(std::move(plan), ledger.get()));
         }
@@ -172,7 +186,8 @@ class Session {
         for (const PartPlan& plan : parts_) {
             if (Signals::wait(0)) break;
             run_part(plan, readers, *ledger);
-            // Late repetitions of an earlier part would be seen by the next ledger, and counted there.
+            // Late repetitions of an earlier part would be seen by the next ledger, and counted
+            // there.
             finished.push_back(std::move(ledger));
             ledger = std::make_unique<load::Ledger>(2);
             for (auto& reader : readers) reader->switch_ledger(ledger.get());
@@ -180,7 +195,8 @@ class Session {
         for (auto& reader : readers) {
             const load::ReaderResult result = reader->stop();
             for (const auto& [code, count] : result.events) {
-                fmt::print(stderr, "eagre: a consumer was told {} times: {} ({})\n", count, errc_advice(code), errc_name(code));
+                fmt::print(stderr, "eagre: a consumer was told {} times: {} ({})\n", count,
+                           errc_advice(code), errc_name(code));
             }
         }
         if (report_.parts.empty()) return;
@@ -191,7 +207,9 @@ class Session {
         }
     }
 
-    void run_part(const PartPlan& plan, std::span<const std::unique_ptr<load::ReaderDriver>> readers, load::Ledger& ledger) {
+    void run_part(const PartPlan& plan,
+                  std::span<const std::unique_ptr<load::ReaderDriver>> readers,
+                  load::Ledger& ledger) {
         load::ProducerPlan producer;
         producer.stream = kStream;
         producer.client = target_.client_options();
@@ -205,13 +223,15 @@ class Session {
         part.name = plan.name;
         part.rate_per_s = plan.rate_per_s;
         uint64_t total = plan.record_count;
-        if (total == 0 && source_->complete() && !plan.loop) total = source_->preloaded_count() - report_.sent_count();
+        if (total == 0 && source_->complete() && !plan.loop)
+            total = source_->preloaded_count() - report_.sent_count();
         const UseMeter meter(target_.stats_file());
         std::vector<load::ProducerPlan> producers;
         producers.push_back(std::move(producer));
-        part.result = load::run_phase(std::move(producers), readers, &ledger, [&](const load::PhaseProgress& now) {
-            return show_load(progress_, plan.name, now, total, plan.seconds);
-        });
+        part.result = load::run_phase(
+            std::move(producers), readers, &ledger, [&](const load::PhaseProgress& now) {
+                return show_load(progress_, plan.name, now, total, plan.seconds);
+            });
         part.use = meter.since();
         if (part.result.producers.sent_count != 0) report_.parts.push_back(std::move(part));
     }
@@ -219,10 +239,13 @@ class Session {
     void print(uint64_t memory_bytes) {
         if (report_.parts.empty()) throw std::runtime_error("stopped before anything was sent");
         fmt::print("\nEagre: {}\n", source_->description());
-        fmt::print("  one producer over TCP to {}:{}, {} shards, two consumers at once, data in {}\n\n", target_.address,
-                   target_.port, options_.shards, options_.appliance.data);
+        fmt::print(
+            "  one producer over TCP to {}:{}, {} shards, two consumers at once, data in {}\n\n",
+            target_.address, target_.port, options_.shards, options_.appliance.data);
         fmt::print("{}", report_text(report_, terminal_is_utf8()));
-        if (memory_bytes != 0) fmt::print("\n  dataplane memory, highest: {}\n", bytes_text(static_cast<double>(memory_bytes)));
+        if (memory_bytes != 0)
+            fmt::print("\n  dataplane memory, highest: {}\n",
+                       bytes_text(static_cast<double>(memory_bytes)));
         fmt::print("\n{}\n", verdict_text(report_));
         std::fflush(stdout);
         if (!options_.json) return;
@@ -234,10 +257,11 @@ class Session {
     }
 
     void stay(Appliance& appliance) {
-        fmt::print(stderr,
-                   "\nServing on {}:{} until Ctrl-C. Look around in another terminal:\n"
-                   "  eagre stats --watch --data {}\n  eagre tail {} --from trim_horizon --data {}\n",
-                   target_.address, target_.port, target_.data, kStream, target_.data);
+        fmt::print(
+            stderr,
+            "\nServing on {}:{} until Ctrl-C. Look around in another terminal:\n"
+            "  eagre stats --watch --data {}\n  eagre tail {} --from trim_horizon --data {}\n",
+            target_.address, target_.port, target_.data, kStream, target_.data);
         const auto say = [](const std::string& text) { fmt::print(stderr, "eagre: {}\n", text); };
         while (!Signals::wait(kWatchNs)) {
             if (const auto why = appliance.watch(say)) throw std::runtime_error(*why);
@@ -247,7 +271,9 @@ class Session {
     int finish(Appliance& appliance, int status) {
         progress_.clear();
         if (!appliance.stop()) {
-            fmt::print(stderr, "eagre: a process did not end in time and was killed; see the logs in {}\n", appliance.data());
+            fmt::print(stderr,
+                       "eagre: a process did not end in time and was killed; see the logs in {}\n",
+                       appliance.data());
             status = status == 0 ? 1 : status;
         }
         if (!json_line_.empty()) fmt::print("{}\n", json_line_);
@@ -266,32 +292,48 @@ class Session {
 }  // namespace
 
 void add_session(CLI::App& app, int& status) {
-    CLI::App* command = app.add_subcommand("session", "What tools/run drives: an appliance, a feed, two consumers, a report");
+    CLI::App* command = app.add_subcommand(
+        "session", "What tools/run drives: an appliance, a feed, two consumers, a report");
     command->group("");
     auto options = std::make_shared<SessionOptions>();
     options->appliance.data = ".eagre/run";
     options->appliance.cores = "0";
     options->appliance.port = 0;
     options->appliance.log_to_files = true;
-    command->add_option("--data", options->appliance.data, "Data directory; left by an earlier run: removed first [.eagre/run]")
+    command
+        ->add_option("--data", options->appliance.data,
+                     "Data directory; left by an earlier run: removed first [.eagre/run]")
         ->take_last();
-    command->add_option("--cores", options->appliance.cores, "CPUs of the dataplane, one reactor each [0]");
+    command->add_option("--cores", options->appliance.cores,
+                        "CPUs of the dataplane, one reactor each [0]");
     command->add_option("--port", options->appliance.port, "Port of core 0 [any free one]");
-    command->add_option("--wait", options->appliance.wait, "How an idle core waits: spin, adaptive or block [adaptive]")
+    command
+        ->add_option("--wait", options->appliance.wait,
+                     "How an idle core waits: spin, adaptive or block [adaptive]")
         ->check(CLI::IsMember({"spin", "adaptive", "block"}));
-    command->add_option("--input", options->input, "CSV, NDJSON or lines; plain, .gz or .zip of one file [a generated market session]");
-    command->add_option("--key-column", options->key.csv_column, "Partition key is this CSV column, from 1");
-    command->add_option("--key-field", options->key.json_field, "Partition key is this member of an NDJSON object");
+    command->add_option(
+        "--input", options->input,
+        "CSV, NDJSON or lines; plain, .gz or .zip of one file [a generated market session]");
+    command->add_option("--key-column", options->key.csv_column,
+                        "Partition key is this CSV column, from 1");
+    command->add_option("--key-field", options->key.json_field,
+                        "Partition key is this member of an NDJSON object");
     command->add_option("--key", options->key.fixed, "One partition key for all");
-    command->add_flag("--loop", options->loop, "At the end of the input begin again, until --seconds or Ctrl-C");
-    command->add_option("--rate", options->rate_per_s, "Records per second, open loop [a part at 50,000/s, then as fast as it goes]");
-    command->add_option("--seconds", options->seconds, "How long to feed")->check(CLI::Range(0.1, 86400.0));
-    command->add_option("--shards", options->shards, "Shards of the stream [4]")->check(CLI::Range(1U, kStreamShardCountMax));
+    command->add_flag("--loop", options->loop,
+                      "At the end of the input begin again, until --seconds or Ctrl-C");
+    command->add_option(
+        "--rate", options->rate_per_s,
+        "Records per second, open loop [a part at 50,000/s, then as fast as it goes]");
+    command->add_option("--seconds", options->seconds, "How long to feed")
+        ->check(CLI::Range(0.1, 86400.0));
+    command->add_option("--shards", options->shards, "Shards of the stream [4]")
+        ->check(CLI::Range(1U, kStreamShardCountMax));
     command->add_option("--seed", options->seed, "Of the generated session");
     command->add_flag("--stay", options->stay, "Keep serving until Ctrl-C");
     command->add_flag("--json", options->json, "The last line of output is one JSON object");
     command->footer(
-        "Exit status 0 when every record that was sent came back to both consumers, once and in order.\n\n"
+        "Exit status 0 when every record that was sent came back to both consumers, once and in "
+        "order.\n\n"
         "Examples:\n"
         "  ./tools/run\n"
         "  ./tools/run --input quotes.zip --key-column 6\n"

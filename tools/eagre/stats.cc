@@ -1,11 +1,11 @@
 // `eagre stats`: what the cores and shards do, from shared memory; the dataplane is not asked.
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <map>
 #include <memory>
+
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
 #include "tools/eagre/commands.h"
 #include "tools/eagre/progress.h"
@@ -28,26 +28,35 @@ struct StatsOptions {
     double interval_s = 1.0;
 };
 
-/// Two readings and the seconds between them; an eagred that was started anew in between counts from 0.
+/// Two readings and the seconds between them; an eagred that was started anew in between counts
+/// from 0.
 struct Interval {
     const StatsSnapshot& before;
     const StatsSnapshot& after;
 
-    double seconds() const { return std::max(1e-6, static_cast<double>(after.taken_ns() - before.taken_ns()) / 1e9); }
+    double seconds() const {
+        return std::max(1e-6, static_cast<double>(after.taken_ns() - before.taken_ns()) / 1e9);
+    }
     bool same_run() const {
         return before.header().incarnation == after.header().incarnation &&
                before.header().core_count == after.header().core_count;
     }
-    double core_rate(uint32_t core, uint64_t shm::CoreStats::* counter) const {
+    double core_rate(uint32_t core, uint64_t shm::CoreStats::*counter) const {
         const uint64_t from = same_run() ? before.core(core).*counter : 0;
         return static_cast<double>(after.core(core).*counter - from) / seconds();
     }
 };
 
 Json percentiles_us(const Histogram& histogram) {
-    const auto at = [&](double percent) { return static_cast<double>(histogram.percentile(percent)) / 1e3; };
-    return {{"count", histogram.count()}, {"p50", at(50)},       {"p99", at(99)},
-            {"p999", at(99.9)},           {"p9999", at(99.99)}, {"max", static_cast<double>(histogram.max()) / 1e3}};
+    const auto at = [&](double percent) {
+        return static_cast<double>(histogram.percentile(percent)) / 1e3;
+    };
+    return {{"count", histogram.count()},
+            {"p50", at(50)},
+            {"p99", at(99)},
+            {"p999", at(99.9)},
+            {"p9999", at(99.99)},
+            {"max", static_cast<double>(histogram.max()) / 1e3}};
 }
 
 std::map<std::string, uint64_t> errors_by_name(const StatsSnapshot& snapshot) {
@@ -63,7 +72,9 @@ std::map<std::string, uint64_t> errors_by_name(const StatsSnapshot& snapshot) {
 
 Json core_json(const Interval& interval, uint32_t index) {
     const shm::CoreStats& core = interval.after.core(index);
-    const auto rate = [&](uint64_t shm::CoreStats::* counter) { return interval.core_rate(index, counter); };
+    const auto rate = [&](uint64_t shm::CoreStats::*counter) {
+        return interval.core_rate(index, counter);
+    };
     return {{"core", core.core},
             {"cpu", core.os_cpu},
             {"records_in_per_s", rate(&shm::CoreStats::records_appended)},
@@ -113,12 +124,12 @@ std::vector<ShardRate> shard_rates(const Interval& interval) {
     std::vector<ShardRate> rates;
     for (const auto* shard : interval.after.shards()) {
         const auto found = old.find(shard->shard);
-        const auto rate = [&](uint64_t shm::ShardStats::* counter) {
+        const auto rate = [&](uint64_t shm::ShardStats::*counter) {
             const uint64_t from = found == old.end() ? 0 : found->second->*counter;
             return static_cast<double>(shard->*counter - from) / interval.seconds();
         };
-        rates.push_back({shard, rate(&shm::ShardStats::records_in), rate(&shm::ShardStats::bytes_in),
-                         rate(&shm::ShardStats::records_out)});
+        rates.push_back({shard, rate(&shm::ShardStats::records_in),
+                         rate(&shm::ShardStats::bytes_in), rate(&shm::ShardStats::records_out)});
     }
     std::stable_sort(rates.begin(), rates.end(), [](const ShardRate& a, const ShardRate& b) {
         return a.records_in_per_s + a.records_out_per_s > b.records_in_per_s + b.records_out_per_s;
@@ -133,9 +144,12 @@ std::string name_of(const shm::ShardStats& shard) {
 
 std::string as_json(const Interval& interval) {
     const StatsSnapshot& now = interval.after;
-    Json json = {{"pid", now.header().pid}, {"incarnation", now.header().incarnation}, {"interval_s", interval.seconds()}};
+    Json json = {{"pid", now.header().pid},
+                 {"incarnation", now.header().incarnation},
+                 {"interval_s", interval.seconds()}};
     json["cores"] = Json::array();
-    for (uint32_t i = 0; i < now.header().core_count; ++i) json["cores"].push_back(core_json(interval, i));
+    for (uint32_t i = 0; i < now.header().core_count; ++i)
+        json["cores"].push_back(core_json(interval, i));
     json["shards"] = Json::array();
     for (const ShardRate& rate : shard_rates(interval)) {
         json["shards"].push_back({{"shard", rate.shard->shard},
@@ -154,26 +168,33 @@ std::string as_json(const Interval& interval) {
 }
 
 std::string cores_text(const Interval& interval) {
-    Table rates({"core", "cpu", "in rec/s", "in", "out rec/s", "out", "commits/s", "busy", "conns", "subs", "segments"});
+    Table rates({"core", "cpu", "in rec/s", "in", "out rec/s", "out", "commits/s", "busy", "conns",
+                 "subs", "segments"});
     Table latencies({"core", "what", "p50", "p99", "p99.9", "max", "count"});
     for (uint32_t i = 0; i < interval.after.header().core_count; ++i) {
         const shm::CoreStats& core = interval.after.core(i);
-        const auto rate = [&](uint64_t shm::CoreStats::* counter) { return interval.core_rate(i, counter); };
+        const auto rate = [&](uint64_t shm::CoreStats::*counter) {
+            return interval.core_rate(i, counter);
+        };
         rates.add({fmt::format("{}", core.core), fmt::format("{}", core.os_cpu),
                    grouped(rate(&shm::CoreStats::records_appended)),
                    bytes_text(rate(&shm::CoreStats::payload_bytes_appended)) + "/s",
                    grouped(rate(&shm::CoreStats::records_delivered)),
                    bytes_text(rate(&shm::CoreStats::payload_bytes_delivered)) + "/s",
                    grouped(rate(&shm::CoreStats::commit_count)),
-                   fmt::format("{:.0f} %", rate(&shm::CoreStats::cpu_ns) / 1e7), grouped(core.connection_count),
-                   grouped(core.subscriptions), fmt::format("{}+{}", core.segments_live, core.segments_ready)});
-        const auto add = [&](const char* what, Histogram shm::CoreStats::* member) {
+                   fmt::format("{:.0f} %", rate(&shm::CoreStats::cpu_ns) / 1e7),
+                   grouped(core.connection_count), grouped(core.subscriptions),
+                   fmt::format("{}+{}", core.segments_live, core.segments_ready)});
+        const auto add = [&](const char* what, Histogram shm::CoreStats::*member) {
             const Histogram histogram =
-                interval.same_run() ? histogram_between(interval.before.core(i).*member, core.*member) : core.*member;
+                interval.same_run()
+                    ? histogram_between(interval.before.core(i).*member, core.*member)
+                    : core.*member;
             if (histogram.count() == 0) return;
-            latencies.add({fmt::format("{}", core.core), what, duration_text(histogram.percentile(50)),
-                           duration_text(histogram.percentile(99)), duration_text(histogram.percentile(99.9)),
-                           duration_text(histogram.max()), grouped(histogram.count())});
+            latencies.add(
+                {fmt::format("{}", core.core), what, duration_text(histogram.percentile(50)),
+                 duration_text(histogram.percentile(99)), duration_text(histogram.percentile(99.9)),
+                 duration_text(histogram.max()), grouped(histogram.count())});
         };
         add("acknowledge", &shm::CoreStats::ack_ns);
         add("write", &shm::CoreStats::write_ns);
@@ -185,17 +206,21 @@ std::string cores_text(const Interval& interval) {
 
 std::string as_text(const Interval& interval) {
     std::string text = cores_text(interval);
-    Table shards({"shard", "stream", "in rec/s", "in", "out rec/s", "records", "next sequence", "trim horizon"});
+    Table shards({"shard", "stream", "in rec/s", "in", "out rec/s", "records", "next sequence",
+                  "trim horizon"});
     const auto rates = shard_rates(interval);
     for (const ShardRate& rate : rates) {
-        shards.add({fmt::format("{}", rate.shard->shard), name_of(*rate.shard), grouped(rate.records_in_per_s),
-                    bytes_text(rate.bytes_in_per_s) + "/s", grouped(rate.records_out_per_s),
-                    grouped(rate.shard->durable_sequence - std::min(rate.shard->durable_sequence, rate.shard->trim_horizon)),
+        shards.add({fmt::format("{}", rate.shard->shard), name_of(*rate.shard),
+                    grouped(rate.records_in_per_s), bytes_text(rate.bytes_in_per_s) + "/s",
+                    grouped(rate.records_out_per_s),
+                    grouped(rate.shard->durable_sequence -
+                            std::min(rate.shard->durable_sequence, rate.shard->trim_horizon)),
                     grouped(rate.shard->durable_sequence), grouped(rate.shard->trim_horizon)});
         if (&rate - rates.data() + 1 == static_cast<std::ptrdiff_t>(kShardRowsShown)) break;
     }
     if (!shards.empty()) text += "\n" + shards.text();
-    if (rates.size() > kShardRowsShown) text += fmt::format("... and {} more\n", grouped(rates.size() - kShardRowsShown));
+    if (rates.size() > kShardRowsShown)
+        text += fmt::format("... and {} more\n", grouped(rates.size() - kShardRowsShown));
     const auto errors = errors_by_name(interval.after);
     if (!errors.empty()) {
         Table table({"error since start", "count"});
@@ -203,9 +228,12 @@ std::string as_text(const Interval& interval) {
         text += "\n" + table.text();
     }
     const StatsSnapshot& now = interval.after;
-    if (now.total(&shm::CoreStats::journal_failed) != 0) text += "\nA JOURNAL HAS FAILED: see the log of eagred.\n";
-    if (now.total(&shm::CoreStats::disk_full) != 0) text += "\nTHE DISK IS FULL: producers are refused.\n";
-    if (now.total(&shm::CoreStats::clock_waits) != 0) text += "\nThe clock jumped: retention waits for 'eagre clock accept'.\n";
+    if (now.total(&shm::CoreStats::journal_failed) != 0)
+        text += "\nA JOURNAL HAS FAILED: see the log of eagred.\n";
+    if (now.total(&shm::CoreStats::disk_full) != 0)
+        text += "\nTHE DISK IS FULL: producers are refused.\n";
+    if (now.total(&shm::CoreStats::clock_waits) != 0)
+        text += "\nThe clock jumped: retention waits for 'eagre clock accept'.\n";
     return text;
 }
 
@@ -221,8 +249,10 @@ int run_stats(const StatsOptions& options) {
         const Interval interval{before, after};
         // Home and clear to the end, not clear all: that would flicker.
         if (redraw) fmt::print("\x1b[H\x1b[J");
-        if (options.json) fmt::print("{}\n", as_json(interval));
-        else fmt::print("{}\n", as_text(interval));
+        if (options.json)
+            fmt::print("{}\n", as_json(interval));
+        else
+            fmt::print("{}\n", as_text(interval));
         if (std::fflush(stdout) != 0) return 0;
         if (!options.watch) return 0;
         before = std::move(after);
@@ -232,15 +262,19 @@ int run_stats(const StatsOptions& options) {
 }  // namespace
 
 void add_stats(CLI::App& app, int& status) {
-    CLI::App* command = app.add_subcommand("stats", "Show rates, latencies and errors per core and shard");
+    CLI::App* command =
+        app.add_subcommand("stats", "Show rates, latencies and errors per core and shard");
     auto options = std::make_shared<StatsOptions>();
     options->target.add_data_option(*command);
     command->add_flag("--watch", options->watch, "Again and again until Ctrl-C");
-    command->add_option("--interval", options->interval_s, "Seconds between two readings [1]")->check(CLI::Range(0.05, 3600.0));
+    command->add_option("--interval", options->interval_s, "Seconds between two readings [1]")
+        ->check(CLI::Range(0.05, 3600.0));
     command->add_flag("--json", options->json, "One JSON object per reading");
     command->footer(
-        "Reads DATA/stats.shm; costs the dataplane nothing. Rates and latencies are those of the interval;\n"
-        "with --json latencies are since eagred was started. 'acknowledge' runs from the whole frame in memory to the\n"
+        "Reads DATA/stats.shm; costs the dataplane nothing. Rates and latencies are those of the "
+        "interval;\n"
+        "with --json latencies are since eagred was started. 'acknowledge' runs from the whole "
+        "frame in memory to the\n"
         "answer at the socket.\n\n"
         "Examples:\n"
         "  eagre stats\n"

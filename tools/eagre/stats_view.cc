@@ -1,16 +1,16 @@
 #include "tools/eagre/stats_view.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <map>
 #include <stdexcept>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "tools/eagre/progress.h"
 #include "wire/base/assert.h"
@@ -21,14 +21,18 @@ namespace eagre::cli {
 StatsSnapshot StatsSnapshot::read(const std::string& path) {
     const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        throw std::runtime_error(fmt::format("{}: {}: has an eagred run with this --data?", path, std::strerror(errno)));
+        throw std::runtime_error(
+            fmt::format("{}: {}: has an eagred run with this --data?", path, std::strerror(errno)));
     }
     struct stat info {};
     const bool sized = fstat(fd, &info) == 0;
     const auto bytes = sized && info.st_size > 0 ? static_cast<size_t>(info.st_size) : size_t{0};
-    void* mapped = bytes >= sizeof(shm::StatsHeader) ? mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+    void* mapped = bytes >= sizeof(shm::StatsHeader)
+                       ? mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, 0)
+                       : MAP_FAILED;
     close(fd);
-    if (mapped == MAP_FAILED) throw std::runtime_error(path + ": too short to be Eagre's statistics");
+    if (mapped == MAP_FAILED)
+        throw std::runtime_error(path + ": too short to be Eagre's statistics");
     StatsSnapshot snapshot;
     snapshot.words_.resize((bytes + 7) / 8);
     std::memcpy(snapshot.words_.data(), mapped, bytes);
@@ -36,7 +40,8 @@ StatsSnapshot StatsSnapshot::read(const std::string& path) {
     snapshot.taken_ns_ = monotonic_ns();
     const shm::StatsHeader& header = snapshot.header();
     if (header.magic != shm::kStatsMagic || header.version != shm::kStatsVersion) {
-        throw std::runtime_error(path + ": another version's statistics: use the eagre that came with this eagred");
+        throw std::runtime_error(
+            path + ": another version's statistics: use the eagre that came with this eagred");
     }
     if (header.core_count > kCoreCountMax || header.shard_capacity > kBoxShardCountMax ||
         bytes < shm::stats_file_bytes(header.core_count, header.shard_capacity)) {
@@ -58,22 +63,24 @@ std::vector<const shm::ShardStats*> StatsSnapshot::shards() const {
     std::vector<const shm::ShardStats*> used;
     for (uint32_t core = 0; core < header().core_count; ++core) {
         for (uint32_t slot = 0; slot < header().shard_capacity; ++slot) {
-            const shm::ShardStats* shard = shm::shard_stats(const_cast<uint64_t*>(words_.data()), core, slot);
+            const shm::ShardStats* shard =
+                shm::shard_stats(const_cast<uint64_t*>(words_.data()), core, slot);
             if (shard->shard != 0) used.push_back(shard);
         }
     }
     return used;
 }
 
-uint64_t StatsSnapshot::total(uint64_t shm::CoreStats::* counter) const {
+uint64_t StatsSnapshot::total(uint64_t shm::CoreStats::*counter) const {
     uint64_t sum = 0;
     for (uint32_t index = 0; index < header().core_count; ++index) sum += core(index).*counter;
     return sum;
 }
 
-Histogram StatsSnapshot::merged(Histogram shm::CoreStats::* histogram) const {
+Histogram StatsSnapshot::merged(Histogram shm::CoreStats::*histogram) const {
     Histogram all;
-    for (uint32_t index = 0; index < header().core_count; ++index) all.merge(core(index).*histogram);
+    for (uint32_t index = 0; index < header().core_count; ++index)
+        all.merge(core(index).*histogram);
     return all;
 }
 
@@ -81,7 +88,8 @@ uint32_t stats_pid(const std::string& path) {
     shm::StatsHeader header;
     std::ifstream file(path, std::ios::binary);
     if (!file.read(reinterpret_cast<char*>(&header), sizeof(header))) return 0;
-    return header.magic == shm::kStatsMagic && header.version == shm::kStatsVersion ? header.pid : 0;
+    return header.magic == shm::kStatsMagic && header.version == shm::kStatsVersion ? header.pid
+                                                                                    : 0;
 }
 
 Histogram histogram_between(const Histogram& before, const Histogram& after) {

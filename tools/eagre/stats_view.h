@@ -1,5 +1,6 @@
 #pragma once
-// DATA/stats.shm as others may read it: checked, copied out at one moment, compared between two moments.
+// DATA/stats.shm as others may read it: checked, copied out at one moment, compared between two
+// moments.
 
 #include <cstdint>
 #include <optional>
@@ -13,7 +14,8 @@ namespace eagre::cli {
 
 class StatsSnapshot {
   public:
-    /// Throws std::runtime_error with what to do when the file is missing, too short or of another layout.
+    /// Throws std::runtime_error with what to do when the file is missing, too short or of another
+    /// layout.
     static StatsSnapshot read(const std::string& path);
 
     const shm::StatsHeader& header() const;
@@ -23,9 +25,9 @@ class StatsSnapshot {
     uint64_t taken_ns() const { return taken_ns_; }
 
     /// Sum of one counter over all cores.
-    uint64_t total(uint64_t shm::CoreStats::* counter) const;
+    uint64_t total(uint64_t shm::CoreStats::*counter) const;
     /// One histogram, all cores together.
-    Histogram merged(Histogram shm::CoreStats::* histogram) const;
+    Histogram merged(Histogram shm::CoreStats::*histogram) const;
 
   private:
     std::vector<uint64_t> words_;  // The file; 8-byte aligned, as the layout wants.

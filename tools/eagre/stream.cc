@@ -1,7 +1,7 @@
 // `eagre stream create|list|describe|delete`, through eagre-control.
-#include <fmt/format.h>
-
 #include <memory>
+
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "tools/eagre/commands.h"
@@ -23,7 +23,9 @@ struct StreamOptions {
     bool json = false;
 };
 
-std::string hash_text(const HashKey& key) { return fmt::format("{:016x}{:016x}", key.high, key.low); }
+std::string hash_text(const HashKey& key) {
+    return fmt::format("{:016x}{:016x}", key.high, key.low);
+}
 
 Json to_json(const client::StreamDescription& stream, bool with_shards) {
     Json json = {{"name", stream.name},
@@ -52,14 +54,20 @@ Json to_json(const client::StreamDescription& stream, bool with_shards) {
 }
 
 void print_stream(const client::StreamDescription& stream) {
-    fmt::print("{}  (id {}, retention {}, records up to {}, created {})\n", stream.name, stream.id.value,
-               duration_ms_text(stream.retention_ms), bytes_text(static_cast<double>(stream.record_bytes_max)),
+    fmt::print("{}  (id {}, retention {}, records up to {}, created {})\n", stream.name,
+               stream.id.value, duration_ms_text(stream.retention_ms),
+               bytes_text(static_cast<double>(stream.record_bytes_max)),
                rfc3339(stream.created_ns));
-    Table table({"shard", "state", "core", "port", "trim horizon", "next sequence", "hash keys from", "to"});
+    Table table({"shard", "state", "core", "port", "trim horizon", "next sequence",
+                 "hash keys from", "to"});
     for (const auto& shard : stream.shards) {
-        table.add({fmt::format("{}", shard.id.value), !shard.available ? "unavailable" : shard.open ? "open" : "closed",
-                   fmt::format("{}", shard.core), fmt::format("{}", shard.port), grouped(shard.trim_horizon.value),
-                   grouped(shard.next_sequence.value), hash_text(shard.range.starting), hash_text(shard.range.ending)});
+        table.add({fmt::format("{}", shard.id.value),
+                   !shard.available ? "unavailable"
+                   : shard.open     ? "open"
+                                    : "closed",
+                   fmt::format("{}", shard.core), fmt::format("{}", shard.port),
+                   grouped(shard.trim_horizon.value), grouped(shard.next_sequence.value),
+                   hash_text(shard.range.starting), hash_text(shard.range.ending)});
     }
     fmt::print("{}", table.text(2));
 }
@@ -72,8 +80,11 @@ void create(const StreamOptions& options) {
     request.record_bytes_max = options.record_bytes_max;
     const auto created = options.target.connect_control()->create_stream(request);
     if (!created) fail("stream " + options.name, created.error());
-    if (options.json) fmt::print("{}\n", to_json(*created, true).dump());
-    else fmt::print("created {} with {} shard{}\n", options.name, options.shards, options.shards == 1 ? "" : "s");
+    if (options.json)
+        fmt::print("{}\n", to_json(*created, true).dump());
+    else
+        fmt::print("created {} with {} shard{}\n", options.name, options.shards,
+                   options.shards == 1 ? "" : "s");
 }
 
 void list(const StreamOptions& options) {
@@ -87,24 +98,30 @@ void list(const StreamOptions& options) {
     }
     Table table({"stream", "id", "retention", "record limit", "created"});
     for (const auto& stream : *streams) {
-        table.add({stream.name, fmt::format("{}", stream.id.value), duration_ms_text(stream.retention_ms),
-                   bytes_text(static_cast<double>(stream.record_bytes_max)), rfc3339(stream.created_ns)});
+        table.add(
+            {stream.name, fmt::format("{}", stream.id.value), duration_ms_text(stream.retention_ms),
+             bytes_text(static_cast<double>(stream.record_bytes_max)), rfc3339(stream.created_ns)});
     }
-    fmt::print("{}", table.empty() ? "no streams: make one with 'eagre stream create NAME'\n" : table.text());
+    fmt::print("{}", table.empty() ? "no streams: make one with 'eagre stream create NAME'\n"
+                                   : table.text());
 }
 
 void describe(const StreamOptions& options) {
     const auto stream = options.target.connect_control()->describe_stream(options.name);
     if (!stream) fail("stream " + options.name, stream.error());
-    if (options.json) fmt::print("{}\n", to_json(*stream, true).dump());
-    else print_stream(*stream);
+    if (options.json)
+        fmt::print("{}\n", to_json(*stream, true).dump());
+    else
+        print_stream(*stream);
 }
 
 void remove(const StreamOptions& options) {
     const auto deleted = options.target.connect_control()->delete_stream(options.name);
     if (!deleted) fail("stream " + options.name, deleted.error());
-    if (options.json) fmt::print("{}\n", Json{{"deleted", options.name}}.dump());
-    else fmt::print("deleted {}\n", options.name);
+    if (options.json)
+        fmt::print("{}\n", Json{{"deleted", options.name}}.dump());
+    else
+        fmt::print("deleted {}\n", options.name);
 }
 
 }  // namespace
@@ -131,12 +148,18 @@ void add_stream(CLI::App& app, int& status) {
     };
     CLI::App* sub = add("create", "Create a stream; returns when it is durable", create);
     sub->add_option("name", options->name, "1 to 128 of a-z A-Z 0-9 _ . -")->required();
-    sub->add_option("--shards", options->shards, "Number of shards [1]")->check(CLI::Range(1U, kStreamShardCountMax));
-    sub->add_option("--retention", options->retention, "How long records stay: 90s, 15m, 24h, 7d [24h]");
-    sub->add_option("--record-bytes-max", options->record_bytes_max, "Longest data of one record [1048576]")
+    sub->add_option("--shards", options->shards, "Number of shards [1]")
+        ->check(CLI::Range(1U, kStreamShardCountMax));
+    sub->add_option("--retention", options->retention,
+                    "How long records stay: 90s, 15m, 24h, 7d [24h]");
+    sub->add_option("--record-bytes-max", options->record_bytes_max,
+                    "Longest data of one record [1048576]")
         ->check(CLI::Range(uint64_t{1}, uint64_t{kRecordDataBytesMax}));
-    sub->footer("Examples:\n  eagre stream create quotes --shards 4\n  eagre stream create logs --retention 7d");
-    add("list", "List all streams", list)->footer("Examples:\n  eagre stream list\n  eagre stream list --json");
+    sub->footer(
+        "Examples:\n  eagre stream create quotes --shards 4\n  eagre stream create logs "
+        "--retention 7d");
+    add("list", "List all streams", list)
+        ->footer("Examples:\n  eagre stream list\n  eagre stream list --json");
     sub = add("describe", "Show a stream and its shards", describe);
     sub->add_option("name", options->name, "The stream")->required();
     sub->footer("Examples:\n  eagre stream describe quotes");

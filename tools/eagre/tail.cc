@@ -1,11 +1,12 @@
 // `eagre tail STREAM`: records to standard output.
-#include <fmt/format.h>
-#include <unistd.h>
-
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
 #include <stdexcept>
+
+#include <fmt/format.h>
+#include <unistd.h>
 
 #include "perf/load/error_text.h"
 #include "tools/eagre/commands.h"
@@ -31,7 +32,9 @@ struct TailOptions {
 };
 
 RecordFormat format_of(const std::string& name) {
-    return name == "json" ? RecordFormat::kJson : name == "csv" ? RecordFormat::kCsv : RecordFormat::kRaw;
+    return name == "json"  ? RecordFormat::kJson
+           : name == "csv" ? RecordFormat::kCsv
+                           : RecordFormat::kRaw;
 }
 
 class Tail {
@@ -41,6 +44,7 @@ class Tail {
         client::ConsumerOptions consumer;
         consumer.start = parse_start(options.from);
         for (const uint64_t shard : options.shards) consumer.shards.emplace_back(shard);
+        check_shards();
         auto made = client_->make_consumer(options.stream, consumer);
         if (!made) fail("stream " + options.stream, made.error());
         consumer_ = std::move(*made);
@@ -60,9 +64,26 @@ class Tail {
     }
 
   private:
+    /// A shard that is not there would never send anything: say so instead of waiting.
+    void check_shards() {
+        if (options_.shards.empty()) return;
+        const auto stream = client_->describe(options_.stream);
+        if (!stream) fail("stream " + options_.stream, stream.error());
+        for (const uint64_t wanted : options_.shards) {
+            const bool known =
+                std::any_of(stream->shards.begin(), stream->shards.end(),
+                            [&](const auto& shard) { return shard.id.value == wanted; });
+            if (!known)
+                fail(fmt::format("shard {} of {}", wanted, options_.stream),
+                     error_of(Errc::kUnknownShard));
+        }
+    }
+
     void on_delivery(const client::Delivery& delivery) {
         for (uint32_t i = delivery.skip; i < delivery.batch.record_count() && !done_; ++i) {
-            const RecordPlace place{delivery.shard, SequenceNumber{delivery.first_sequence.value + i}, delivery.arrival_ns};
+            const RecordPlace place{delivery.shard,
+                                    SequenceNumber{delivery.first_sequence.value + i},
+                                    delivery.arrival_ns};
             append_record(out_, format_, place, delivery.batch.record(i));
             ++written_;
             done_ = options_.count != 0 && written_ == options_.count;
@@ -71,7 +92,8 @@ class Tail {
     }
 
     void on_event(ShardId shard, Error error) {
-        fmt::print(stderr, "eagre: {}\n", load::error_text(fmt::format("shard {}", shard.value), error));
+        fmt::print(stderr, "eagre: {}\n",
+                   load::error_text(fmt::format("shard {}", shard.value), error));
         if (error.code == Errc::kUnknownShard || error.code == Errc::kUnknownStream) {
             status_ = 1;
             done_ = true;
@@ -88,7 +110,8 @@ class Tail {
                 done_ = true;
                 break;
             }
-            if (put < 0) throw std::runtime_error(fmt::format("standard output: {}", std::strerror(errno)));
+            if (put < 0)
+                throw std::runtime_error(fmt::format("standard output: {}", std::strerror(errno)));
             written += static_cast<size_t>(put);
         }
         out_.clear();
@@ -116,12 +139,15 @@ void add_tail(CLI::App& app, int& status) {
     auto options = std::make_shared<TailOptions>();
     command->add_option("stream", options->stream, "The stream")->required();
     options->target.add_options(*command);
-    command->add_option("--from", options->from,
-                        "trim_horizon, latest, a sequence number, or a time like 2026-11-23T09:30:00Z [latest]");
+    command->add_option(
+        "--from", options->from,
+        "trim_horizon, latest, a sequence number, or a time like 2026-11-23T09:30:00Z [latest]");
     command->add_option("--shard", options->shards, "Only this shard (repeatable) [all]");
     command->add_option("--count", options->count, "Stop after so many records");
-    command->add_flag("--no-follow", options->no_follow, "Stop at the tail instead of waiting for more");
-    command->add_option("--format", options->format, "raw (data and a line feed), json or csv [raw]")
+    command->add_flag("--no-follow", options->no_follow,
+                      "Stop at the tail instead of waiting for more");
+    command
+        ->add_option("--format", options->format, "raw (data and a line feed), json or csv [raw]")
         ->check(CLI::IsMember({"raw", "json", "csv"}));
     command->footer(
         "Records of one shard come in order; shards are interleaved as they arrive.\n\n"

@@ -1,10 +1,10 @@
 #include "tools/eagre/target.h"
 
-#include <fmt/format.h>
-
 #include <cstdlib>
 #include <fstream>
 #include <stdexcept>
+
+#include <fmt/format.h>
 
 #include "perf/load/error_text.h"
 
@@ -25,10 +25,13 @@ uint16_t port_of_directory(const std::string& data) {
     return file >> port && port <= UINT16_MAX ? static_cast<uint16_t>(port) : uint16_t{0};
 }
 
-void fail(const std::string& what, const Error& error) { throw std::runtime_error(load::error_text(what, error)); }
+void fail(const std::string& what, const Error& error) {
+    throw std::runtime_error(load::error_text(what, error));
+}
 
 void Target::add_data_option(CLI::App& command) {
-    command.add_option("--data", data, "Data directory of the appliance [$EAGRE_DATA or ~/.local/share/eagre]");
+    command.add_option("--data", data,
+                       "Data directory of the appliance [$EAGRE_DATA or ~/.local/share/eagre]");
 }
 
 void Target::add_options(CLI::App& command) {
@@ -49,15 +52,17 @@ client::ClientOptions Target::client_options() const {
 std::unique_ptr<client::Client> Target::connect(bool spin) const {
     const client::ClientOptions options = client_options();
     auto connected = client::Client::connect(client::make_tcp_transport(spin), options);
-    if (!connected) fail(fmt::format("cannot reach {}:{}", options.address, options.port), connected.error());
+    if (!connected)
+        fail(fmt::format("cannot reach {}:{}", options.address, options.port), connected.error());
     return std::move(*connected);
 }
 
 std::unique_ptr<client::ControlClient> Target::connect_control() const {
     auto connected = client::ControlClient::connect(control_socket(), kControlTimeoutNs);
     if (!connected) {
-        throw std::runtime_error(fmt::format("cannot reach eagre-control at {}: is 'eagre up' running with this --data? ({})",
-                                             control_socket(), errc_name(connected.error().code)));
+        throw std::runtime_error(fmt::format(
+            "cannot reach eagre-control at {}: is 'eagre up' running with this --data? ({})",
+            control_socket(), errc_name(connected.error().code)));
     }
     return std::move(*connected);
 }

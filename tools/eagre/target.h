@@ -1,10 +1,10 @@
 #pragma once
 // Which appliance a command speaks to: options that all commands share, and the ways to reach it.
 
-#include <CLI/CLI.hpp>
-
 #include <memory>
 #include <string>
+
+#include <CLI/CLI.hpp>
 
 #include "wire/client/client.h"
 #include "wire/client/control_client.h"
@@ -14,7 +14,8 @@ namespace eagre::cli {
 /// $EAGRE_DATA, else ~/.local/share/eagre.
 std::string default_data_directory();
 
-/// The port of core 0 that the eagred of this data directory wrote down (DATA/ports); 0: it did not.
+/// The port of core 0 that the eagred of this data directory wrote down (DATA/ports); 0: it did
+/// not.
 uint16_t port_of_directory(const std::string& data);
 
 /// Throws std::runtime_error("<what>: <advice>") for an error.

@@ -1,8 +1,5 @@
 #include "tools/eagre/text.h"
 
-#include <fmt/format.h>
-#include <langinfo.h>
-
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -10,11 +7,15 @@
 #include <cmath>
 #include <map>
 
+#include <fmt/format.h>
+#include <langinfo.h>
+
 namespace eagre::cli {
 namespace {
 
 constexpr size_t kBarWidth = 40;
-// Upper limits of the ranges of a plot within one decade; the step between neighbours is 1.4 to 1.7.
+// Upper limits of the ranges of a plot within one decade; the step between neighbours is 1.4
+// to 1.7.
 constexpr std::array<uint64_t, 6> kRangeTenths = {10, 15, 20, 30, 50, 70};
 
 std::string three_digits(double value, std::string_view unit) {
@@ -23,12 +24,14 @@ std::string three_digits(double value, std::string_view unit) {
 }
 
 bool looks_like_figure(std::string_view cell) {
-    return !cell.empty() && (std::isdigit(static_cast<unsigned char>(cell.front())) != 0 || cell == "-");
+    return !cell.empty() &&
+           (std::isdigit(static_cast<unsigned char>(cell.front())) != 0 || cell == "-");
 }
 
 /// Whole eighths of a cell at the end, so that small shares are still seen.
 std::string bar_of(double share, bool utf8) {
-    static constexpr std::array<std::string_view, 8> kEighths = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
+    static constexpr std::array<std::string_view, 8> kEighths = {"",  "▏", "▎", "▍",
+                                                                 "▌", "▋", "▊", "▉"};
     const double cells = share * static_cast<double>(kBarWidth);
     if (!utf8) return std::string(static_cast<size_t>(std::lround(cells)), '#');
     auto eighths = static_cast<size_t>(std::lround(cells * 8));
@@ -56,7 +59,9 @@ std::string grouped(uint64_t value) {
     return digits;
 }
 
-std::string grouped(double value) { return grouped(static_cast<uint64_t>(std::llround(std::max(value, 0.0)))); }
+std::string grouped(double value) {
+    return grouped(static_cast<uint64_t>(std::llround(std::max(value, 0.0))));
+}
 
 std::string bytes_text(double bytes) {
     static constexpr std::array<std::string_view, 6> kUnits = {"B", "kB", "MB", "GB", "TB", "PB"};
@@ -126,7 +131,8 @@ std::string Table::text(size_t indent) const {
 
 std::string latency_plot(const Histogram& histogram, size_t indent, bool utf8) {
     std::map<uint64_t, uint64_t> ranges;  // Upper limit -> count.
-    histogram.for_each([&](uint64_t upper, uint64_t count) { ranges[range_limit_above(upper)] += count; });
+    histogram.for_each(
+        [&](uint64_t upper, uint64_t count) { ranges[range_limit_above(upper)] += count; });
     if (ranges.empty()) return "";
     uint64_t most = 0;
     for (const auto& [limit, count] : ranges) most = std::max(most, count);
@@ -138,10 +144,12 @@ std::string latency_plot(const Histogram& histogram, size_t indent, bool utf8) {
         const auto found = ranges.find(limit);
         const uint64_t count = found == ranges.end() ? 0 : found->second;
         passed += count;
-        const std::string bar = bar_of(static_cast<double>(count) / static_cast<double>(most), utf8);
-        text += fmt::format("{}< {:>8}  {}{}  {:>6.2f} %  {:>13}\n", std::string(indent, ' '), duration_text(limit), bar,
-                            std::string(kBarWidth - text_width(bar), ' '), 100.0 * static_cast<double>(count) / total,
-                            grouped(count));
+        const std::string bar =
+            bar_of(static_cast<double>(count) / static_cast<double>(most), utf8);
+        text +=
+            fmt::format("{}< {:>8}  {}{}  {:>6.2f} %  {:>13}\n", std::string(indent, ' '),
+                        duration_text(limit), bar, std::string(kBarWidth - text_width(bar), ' '),
+                        100.0 * static_cast<double>(count) / total, grouped(count));
         if (passed == histogram.count()) return text;
     }
 }
@@ -149,8 +157,9 @@ std::string latency_plot(const Histogram& histogram, size_t indent, bool utf8) {
 std::string percentile_line(const Histogram& histogram) {
     if (histogram.count() == 0) return "nothing measured";
     const auto at = [&](double percent) { return duration_text(histogram.percentile(percent)); };
-    return fmt::format("p50 {}  p99 {}  p99.9 {}  p99.99 {}  max {}  ({})", at(50), at(99), at(99.9), at(99.99),
-                       duration_text(histogram.max()), grouped(histogram.count()));
+    return fmt::format("p50 {}  p99 {}  p99.9 {}  p99.99 {}  max {}  ({})", at(50), at(99),
+                       at(99.9), at(99.99), duration_text(histogram.max()),
+                       grouped(histogram.count()));
 }
 
 }  // namespace eagre::cli

@@ -1,5 +1,6 @@
 #pragma once
-// Figures as people read them: separators, units, aligned tables, a plot of a distribution. Pure functions.
+// Figures as people read them: separators, units, aligned tables, a plot of a distribution. Pure
+// functions.
 
 #include <cstdint>
 #include <string>
@@ -27,7 +28,8 @@ size_t text_width(std::string_view text);
 /// True when standard output understands UTF-8 (then plots use block characters, else '#').
 bool terminal_is_utf8();
 
-/// A table with a heading and columns as wide as their widest cell. Cells that look like figures stand at the right.
+/// A table with a heading and columns as wide as their widest cell. Cells that look like figures
+/// stand at the right.
 class Table {
   public:
     explicit Table(std::vector<std::string> heading) : heading_(std::move(heading)) {}
@@ -41,8 +43,8 @@ class Table {
     std::vector<std::vector<std::string>> rows_;
 };
 
-/// One row per range of values (six ranges a decade), a bar for the share of each, its count. Empty for an empty
-/// histogram. Values are in ns.
+/// One row per range of values (six ranges a decade), a bar for the share of each, its count. Empty
+/// for an empty histogram. Values are in ns.
 std::string latency_plot(const Histogram& histogram, size_t indent, bool utf8);
 
 /// "p50 163 us  p99 272 us  p99.9 1.28 ms  p99.99 1.90 ms  max 2.10 ms  (200,000)".

@@ -1,8 +1,8 @@
 // `eagre up`: an appliance in the foreground.
-#include <fmt/format.h>
-
 #include <memory>
 #include <stdexcept>
+
+#include <fmt/format.h>
 
 #include "tools/eagre/appliance.h"
 #include "tools/eagre/commands.h"
@@ -29,8 +29,9 @@ int run_up(const ApplianceOptions& options) {
         appliance.stop();
         return 130;
     }
-    fmt::print("eagre: listening on {}:{}, data in {} (eagred pid {}, eagre-control pid {})\n", options.listen,
-               appliance.port(), options.data, appliance.dataplane_pid(), appliance.control_pid());
+    fmt::print("eagre: listening on {}:{}, data in {} (eagred pid {}, eagre-control pid {})\n",
+               options.listen, appliance.port(), options.data, appliance.dataplane_pid(),
+               appliance.control_pid());
     fmt::print("eagre: Ctrl-C stops it. Next: eagre stream create NAME --shards 4\n");
     std::fflush(stdout);
     const auto say = [](const std::string& text) { fmt::print(stderr, "eagre: {}\n", text); };
@@ -49,20 +50,30 @@ int run_up(const ApplianceOptions& options) {
 }  // namespace
 
 void add_up(CLI::App& app, int& status) {
-    CLI::App* command = app.add_subcommand("up", "Start an appliance (dataplane and control) in the foreground");
+    CLI::App* command =
+        app.add_subcommand("up", "Start an appliance (dataplane and control) in the foreground");
     auto options = std::make_shared<ApplianceOptions>();
     options->data = default_data_directory();
-    command->add_option("--data", options->data, "Data directory [$EAGRE_DATA or ~/.local/share/eagre]");
-    command->add_option("--cores", options->cores, "CPUs to run a reactor on, like 0 or 2,3 or 2-5 [0]");
+    command->add_option("--data", options->data,
+                        "Data directory [$EAGRE_DATA or ~/.local/share/eagre]");
+    command->add_option("--cores", options->cores,
+                        "CPUs to run a reactor on, like 0 or 2,3 or 2-5 [0]");
     command->add_option("--listen", options->listen, "Numeric address to listen on [127.0.0.1]");
-    command->add_option("--port", options->port, "Port of core 0; core k listens on port + k; 0: any [4568]");
-    command->add_flag("--insecure", options->insecure, "Allow an address other than loopback without authentication");
-    command->add_option("--wait", options->wait, "How an idle core waits: spin, adaptive or block [adaptive]")
+    command->add_option("--port", options->port,
+                        "Port of core 0; core k listens on port + k; 0: any [4568]");
+    command->add_flag("--insecure", options->insecure,
+                      "Allow an address other than loopback without authentication");
+    command
+        ->add_option("--wait", options->wait,
+                     "How an idle core waits: spin, adaptive or block [adaptive]")
         ->check(CLI::IsMember({"spin", "adaptive", "block"}));
-    command->add_option("--eagred", options->more_arguments, "One more argument for eagred, as it is (repeatable)")
+    command
+        ->add_option("--eagred", options->more_arguments,
+                     "One more argument for eagred, as it is (repeatable)")
         ->allow_extra_args(false);
     command->footer(
-        "Stops both in good order on Ctrl-C or SIGTERM. If control dies it is started again while the dataplane\n"
+        "Stops both in good order on Ctrl-C or SIGTERM. If control dies it is started again while "
+        "the dataplane\n"
         "serves on; if the dataplane dies, so does this, with status 1.\n\n"
         "Examples:\n"
         "  eagre up\n"

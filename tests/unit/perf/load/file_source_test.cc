@@ -1,14 +1,15 @@
-// Reads the same lines plain, gzipped and zipped (archives are made by libarchive in a temporary folder) and expects the
-// same records; then bad input: no file, a folder, an archive of two files, a damaged gzip.
+// Reads the same lines plain, gzipped and zipped (archives are made by libarchive in a temporary
+// folder) and expects the same records; then bad input: no file, a folder, an archive of two files,
+// a damaged gzip.
 #include "perf/load/file_source.h"
+
+#include <filesystem>
+#include <fstream>
 
 #include <archive.h>
 #include <archive_entry.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
-
-#include <filesystem>
-#include <fstream>
 
 #include "perf/load/preload.h"
 
@@ -63,8 +64,9 @@ using Pairs = std::vector<std::pair<std::string, std::string>>;
 Pairs read_all(RecordSource& source) {
     Pairs records;
     while (const auto record = source.next()) {
-        records.emplace_back(record->partition_key,
-                             std::string(reinterpret_cast<const char*>(record->data.data()), record->data.size()));
+        records.emplace_back(
+            record->partition_key,
+            std::string(reinterpret_cast<const char*>(record->data.data()), record->data.size()));
     }
     return records;
 }
@@ -89,7 +91,8 @@ TEST_F(FileSourceTest, LongInputCrossesReadBuffers) {
     Pairs wanted;
     for (int i = 0; i < 60'000; ++i) {
         const std::string line = std::to_string(i) + std::string(static_cast<size_t>(i % 37), 'x');
-        wanted.emplace_back("line-" + std::to_string(static_cast<uint64_t>(i) % kLineKeyCount), line);
+        wanted.emplace_back("line-" + std::to_string(static_cast<uint64_t>(i) % kLineKeyCount),
+                            line);
         text += line + "\n";
     }
     FileSource source(write_archive("long.gz", {text}), {});
@@ -114,7 +117,8 @@ TEST_F(FileSourceTest, SaysWhatIsWrongWithTheInput) {
     };
     EXPECT_NE(reason((folder_ / "nowhere").string()).find("no such file"), std::string::npos);
     EXPECT_NE(reason(folder_.string()).find("is a directory"), std::string::npos);
-    EXPECT_NE(reason(write_archive("two.zip", {"a\n", "b\n"})).find("more than one file"), std::string::npos);
+    EXPECT_NE(reason(write_archive("two.zip", {"a\n", "b\n"})).find("more than one file"),
+              std::string::npos);
     const std::string gzip = write_archive("cut.gz", {std::string(100'000, 'x')});
     fs::resize_file(gzip, fs::file_size(gzip) / 2);
     EXPECT_NE(reason(gzip), "");

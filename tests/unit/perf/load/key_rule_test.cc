@@ -1,5 +1,5 @@
-// Partition keys of lines: CSV fields (quoted and not), members of NDJSON objects, and the fallbacks that keep every key
-// legal, whatever the line holds.
+// Partition keys of lines: CSV fields (quoted and not), members of NDJSON objects, and the
+// fallbacks that keep every key legal, whatever the line holds.
 #include "perf/load/key_rule.h"
 
 #include <gtest/gtest.h>
@@ -44,7 +44,8 @@ TEST(JsonMember, TakesOnlyTheOutermostObject) {
     EXPECT_EQ(member_of(R"({"a":{"b":1}})", "a"), "<none>");
     EXPECT_EQ(member_of(R"(["a"])", "a"), "<none>");
     EXPECT_EQ(member_of("not json", "a"), "<none>");
-    EXPECT_EQ(member_of(R"({"a":"behind the key all may be broken" oops)", "a"), "behind the key all may be broken");
+    EXPECT_EQ(member_of(R"({"a":"behind the key all may be broken" oops)", "a"),
+              "behind the key all may be broken");
 }
 
 TEST(KeyRule, EveryKeyIsLegal) {
@@ -68,7 +69,8 @@ TEST(KeyRule, WithoutARuleSpreadsByLineNumber) {
     EXPECT_EQ(rule.key_of("x", 3), "line-3");
     EXPECT_EQ(rule.key_of("x", kLineKeyCount + 3), "line-3");
     EXPECT_THROW(KeyRule({.fixed = "a", .csv_column = 1, .json_field = {}}), std::runtime_error);
-    EXPECT_THROW(KeyRule({.fixed = std::string(257, 'a'), .csv_column = 0, .json_field = {}}), std::runtime_error);
+    EXPECT_THROW(KeyRule({.fixed = std::string(257, 'a'), .csv_column = 0, .json_field = {}}),
+                 std::runtime_error);
 }
 
 TEST(LineSplitter, CutsWhereverTheBytesWereCut) {

@@ -1,11 +1,12 @@
-// Feeds the ledger correct runs and runs with one planted fault each (a gap, a repetition, a swap, a changed byte, a record
-// stored twice), and checks that exactly that fault is counted, for exactly that reader.
+// Feeds the ledger correct runs and runs with one planted fault each (a gap, a repetition, a swap,
+// a changed byte, a record stored twice), and checks that exactly that fault is counted, for
+// exactly that reader.
 #include "perf/load/ledger.h"
-
-#include <gtest/gtest.h>
 
 #include <numeric>
 #include <thread>
+
+#include <gtest/gtest.h>
 
 namespace eagre::load {
 namespace {
@@ -37,7 +38,8 @@ void expect_clean(const ReaderVerdict& verdict, uint64_t read_count) {
 
 TEST(Ledger, CleanRunInAnyInterleavingIsClean) {
     Ledger ledger(2);
-    // Reader 0 sees records before the producer hears of them; reader 1 long after. Batches cross block borders.
+    // Reader 0 sees records before the producer hears of them; reader 1 long after. Batches cross
+    // block borders.
     for (uint64_t first = 1; first < 10'000; first += 300) {
         see(ledger, 0, first, 300);
         acknowledge(ledger, first, 300);

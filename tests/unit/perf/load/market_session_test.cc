@@ -1,15 +1,16 @@
-// Plays the generated session through an independent order book that decodes every message: a message that names an order
-// which is not live, of another symbol or with too few shares is a mistake of the generator. Also: the same seed gives the
-// same bytes, and popularity follows Zipf's law.
+// Plays the generated session through an independent order book that decodes every message: a
+// message that names an order which is not live, of another symbol or with too few shares is a
+// mistake of the generator. Also: the same seed gives the same bytes, and popularity follows Zipf's
+// law.
 #include "perf/load/market_session.h"
-
-#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <map>
 #include <set>
 #include <string>
 #include <unordered_map>
+
+#include <gtest/gtest.h>
 
 #include "perf/load/record_hash.h"
 
@@ -29,7 +30,8 @@ class BookChecker {
         const auto bytes = record.data;
         const auto number = [&](size_t at, size_t length) {
             uint64_t value = 0;
-            for (size_t i = 0; i < length; ++i) value = value << 8U | std::to_integer<uint64_t>(bytes[at + i]);
+            for (size_t i = 0; i < length; ++i)
+                value = value << 8U | std::to_integer<uint64_t>(bytes[at + i]);
             return value;
         };
         const std::string key(record.partition_key);
@@ -101,8 +103,10 @@ class BookChecker {
 TEST(MarketSession, NamesOnlyLiveOrders) {
     MarketSession session({});
     BookChecker checker;
-    for (int i = 0; i < kMessages && !testing::Test::HasFailure(); ++i) checker.play(*session.next());
-    for (const char type : {'A', 'E', 'X', 'D', 'U', 'P'}) EXPECT_GT(checker.types[type], kMessages / 200) << type;
+    for (int i = 0; i < kMessages && !testing::Test::HasFailure(); ++i)
+        checker.play(*session.next());
+    for (const char type : {'A', 'E', 'X', 'D', 'U', 'P'})
+        EXPECT_GT(checker.types[type], kMessages / 200) << type;
 }
 
 TEST(MarketSession, SameSeedSameBytes) {
@@ -124,10 +128,12 @@ TEST(MarketSession, SameSeedSameBytes) {
 
 TEST(MarketSession, PopularityIsSkewed) {
     MarketSession session({});
-    EXPECT_EQ(std::set<std::string>(session.symbols().begin(), session.symbols().end()).size(), 200U);
+    EXPECT_EQ(std::set<std::string>(session.symbols().begin(), session.symbols().end()).size(),
+              200U);
     std::map<std::string, int> counts;
     for (int i = 0; i < kMessages; ++i) ++counts[std::string(session.next()->partition_key)];
-    // Zipf with exponent 1 over 200: the first has 1 / H(200) = 17.0 % of all, the tenth a tenth of that.
+    // Zipf with exponent 1 over 200: the first has 1 / H(200) = 17.0 % of all, the tenth a tenth of
+    // that.
     EXPECT_NEAR(counts[session.symbols()[0]] / static_cast<double>(kMessages), 0.170, 0.01);
     EXPECT_NEAR(counts[session.symbols()[9]] / static_cast<double>(kMessages), 0.0170, 0.002);
     EXPECT_EQ(counts.size(), 200U);

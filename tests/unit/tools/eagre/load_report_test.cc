@@ -24,7 +24,11 @@ LoadReport clean_report() {
             reader.read_count = producers.sent_count;
             reader.latency_ns.record(200'000, producers.sent_count);
         }
-        part.use = {.cpu_seconds = 0.1, .payload_bytes = 1000, .journal_bytes = 1040, .device_written_bytes = 2000, .known = true};
+        part.use = {.cpu_seconds = 0.1,
+                    .payload_bytes = 1000,
+                    .journal_bytes = 1040,
+                    .device_written_bytes = 2000,
+                    .known = true};
         report.parts.push_back(std::move(part));
     }
     return report;
@@ -38,7 +42,8 @@ TEST(LoadReport, SumsPartsAndTakesEachFigureWhereItMeansSomething) {
     EXPECT_EQ(json["acknowledged"], 1'100'000);
     EXPECT_EQ(json["read"]["subscribe"], 1'100'000);
     EXPECT_EQ(json["read"]["pull"], 1'100'000);
-    for (const char* name : {"lost", "duplicated", "out_of_order", "failed"}) EXPECT_EQ(json[name], 0) << name;
+    for (const char* name : {"lost", "duplicated", "out_of_order", "failed"})
+        EXPECT_EQ(json[name], 0) << name;
     EXPECT_DOUBLE_EQ(json["records_per_s"], 2'000'000) << "of the part at full speed";
     EXPECT_DOUBLE_EQ(json["mb_per_s"], 80);
     EXPECT_NEAR(json["ack_us"]["p99"], 160, 3) << "of the paced part";

@@ -20,7 +20,8 @@ TEST(Position, TakesNamesNumbersAndTimes) {
     const auto time = parse_start("1970-01-01T00:00:01Z");
     EXPECT_EQ(time.position, Position::kAtTimestamp);
     EXPECT_EQ(time.value, 1'000'000'000U);
-    for (const char* bad : {"", "earliest", "-1", "12x", "99999999999999999999", "2026-13-01T00:00:00Z"}) {
+    for (const char* bad :
+         {"", "earliest", "-1", "12x", "99999999999999999999", "2026-13-01T00:00:00Z"}) {
         EXPECT_THROW(parse_start(bad), std::runtime_error) << bad;
     }
 }
@@ -34,9 +35,10 @@ TEST(Position, ReadsRfc3339) {
     EXPECT_EQ(parse_rfc3339("2026-11-23T10:30:00+01:00"), kTime);
     EXPECT_EQ(parse_rfc3339("2026-11-23T04:00:00.25-05:30"), kTime + 250'000'000);
     EXPECT_EQ(parse_rfc3339("2026-11-23T09:30:00.0000000019Z"), kTime + 1);
-    for (const char* bad : {"2026-11-23", "2026-11-23T09:30Z", "2026-11-23T09:30:00", "2026-02-29T00:00:00Z",
-                            "2026-11-23T24:00:00Z", "2026-11-23T09:30:00.Z", "2026-11-23T09:30:00Zx",
-                            "1969-12-31T23:59:59Z", "3000-01-01T00:00:00Z", "2026-11-23T09:30:00+1:00"}) {
+    for (const char* bad :
+         {"2026-11-23", "2026-11-23T09:30Z", "2026-11-23T09:30:00", "2026-02-29T00:00:00Z",
+          "2026-11-23T24:00:00Z", "2026-11-23T09:30:00.Z", "2026-11-23T09:30:00Zx",
+          "1969-12-31T23:59:59Z", "3000-01-01T00:00:00Z", "2026-11-23T09:30:00+1:00"}) {
         EXPECT_FALSE(parse_rfc3339(bad)) << bad;
     }
 }
@@ -52,7 +54,8 @@ TEST(Position, ReadsDurations) {
     EXPECT_EQ(parse_duration_ms("24h"), 86'400'000U);
     EXPECT_EQ(parse_duration_ms("500ms"), 500U);
     EXPECT_EQ(parse_duration_ms("7d"), 604'800'000U);
-    for (const char* bad : {"", "h", "24", "1.5h", "-1h", "1w", "99999999999999999999s", "9999999999999999d"}) {
+    for (const char* bad :
+         {"", "h", "24", "1.5h", "-1h", "1w", "99999999999999999999s", "9999999999999999d"}) {
         EXPECT_THROW(parse_duration_ms(bad), std::runtime_error) << bad;
     }
     EXPECT_EQ(duration_ms_text(86'400'000), "24 h");
@@ -65,7 +68,8 @@ TEST(Cores, ReadsListsAndRanges) {
     EXPECT_EQ(parse_cores("0"), (std::vector<int>{0}));
     EXPECT_EQ(parse_cores("2,4-6"), (std::vector<int>{2, 4, 5, 6}));
     EXPECT_TRUE(parse_cores("").empty());
-    for (const char* bad : {"x", "1-", "-1", "3-2", "1,,2", "99999"}) EXPECT_THROW(parse_cores(bad), std::runtime_error) << bad;
+    for (const char* bad : {"x", "1-", "-1", "3-2", "1,,2", "99999"})
+        EXPECT_THROW(parse_cores(bad), std::runtime_error) << bad;
 }
 
 std::string written(RecordFormat format, const std::string& key, const std::string& data) {
@@ -79,16 +83,20 @@ std::string written(RecordFormat format, const std::string& key, const std::stri
 
 TEST(RecordFormat, WritesEachFormat) {
     EXPECT_EQ(written(RecordFormat::kRaw, "k", "a,b"), "a,b\n");
-    EXPECT_EQ(written(RecordFormat::kCsv, "k", "say \"a,b\""), "3,42,1970-01-01T00:00:01.000000001Z,k,\"say \"\"a,b\"\"\"\n");
+    EXPECT_EQ(written(RecordFormat::kCsv, "k", "say \"a,b\""),
+              "3,42,1970-01-01T00:00:01.000000001Z,k,\"say \"\"a,b\"\"\"\n");
     EXPECT_EQ(written(RecordFormat::kJson, "k", "a\"b"),
               "{\"shard\":3,\"sequence\":42,\"arrival_time\":\"1970-01-01T00:00:01.000000001Z\","
               "\"partition_key\":\"k\",\"data\":\"a\\\"b\"}\n");
 }
 
 TEST(RecordFormat, DataThatIsNotTextBecomesBase64) {
-    EXPECT_NE(written(RecordFormat::kJson, "k", "\xFF").find("\"data_base64\":\"/w==\""), std::string::npos);
-    EXPECT_NE(written(RecordFormat::kJson, "k", "\xFF\xFE").find("\"data_base64\":\"//4=\""), std::string::npos);
-    EXPECT_NE(written(RecordFormat::kJson, "k", "\xFF\xFE\x01").find("\"data_base64\":\"//4B\""), std::string::npos);
+    EXPECT_NE(written(RecordFormat::kJson, "k", "\xFF").find("\"data_base64\":\"/w==\""),
+              std::string::npos);
+    EXPECT_NE(written(RecordFormat::kJson, "k", "\xFF\xFE").find("\"data_base64\":\"//4=\""),
+              std::string::npos);
+    EXPECT_NE(written(RecordFormat::kJson, "k", "\xFF\xFE\x01").find("\"data_base64\":\"//4B\""),
+              std::string::npos);
 }
 
 }  // namespace

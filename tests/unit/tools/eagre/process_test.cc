@@ -1,14 +1,14 @@
 // Children are watched, stopped in order, killed when they do not listen, and never outlive us.
 #include "tools/eagre/process.h"
 
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tools/eagre/progress.h"
 
@@ -36,7 +36,8 @@ std::string file_text(const std::string& path) {
 class ProcessTest : public testing::Test {
   protected:
     ProcessTest() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "eagre-process-XXXXXX").string();
+        std::string pattern =
+            (std::filesystem::temp_directory_path() / "eagre-process-XXXXXX").string();
         folder_ = mkdtemp(pattern.data());
     }
     ~ProcessTest() override { std::filesystem::remove_all(folder_); }
@@ -65,7 +66,9 @@ TEST_F(ProcessTest, TellsHowAChildEnded) {
 
 TEST_F(ProcessTest, StopsInOrder) {
     Process process;
-    process.start("/bin/sh", {"-c", "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.01; done"}, log());
+    process.start("/bin/sh",
+                  {"-c", "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.01; done"},
+                  log());
     ASSERT_TRUE(logged("ready"));
     EXPECT_TRUE(process.stop(10 * kSecond));
     EXPECT_NE(file_text(log()).find("bye"), std::string::npos);
@@ -73,7 +76,8 @@ TEST_F(ProcessTest, StopsInOrder) {
 
 TEST_F(ProcessTest, KillsWhatDoesNotListen) {
     Process process;
-    process.start("/bin/sh", {"-c", "trap '' TERM; echo ready; while :; do sleep 0.01; done"}, log());
+    process.start("/bin/sh", {"-c", "trap '' TERM; echo ready; while :; do sleep 0.01; done"},
+                  log());
     ASSERT_TRUE(logged("ready"));
     const pid_t pid = process.pid();
     EXPECT_FALSE(process.stop(kSecond / 10));
@@ -85,8 +89,12 @@ TEST_F(ProcessTest, DiesWithUs) {
     const pid_t middle = fork();
     if (middle == 0) {
         Process process;
-        process.start("/bin/sh", {"-c", "trap 'echo orphan >> \"$0\"; exit 0' TERM; echo ready; while :; do sleep 0.01; done",
-                                  log()}, log());
+        process.start(
+            "/bin/sh",
+            {"-c",
+             "trap 'echo orphan >> \"$0\"; exit 0' TERM; echo ready; while :; do sleep 0.01; done",
+             log()},
+            log());
         pause();
         _exit(0);
     }

@@ -1,12 +1,13 @@
-// Statistics files as eagred lays them out, and files that are not: missing, cut, of another version, lying about sizes.
+// Statistics files as eagred lays them out, and files that are not: missing, cut, of another
+// version, lying about sizes.
 #include "tools/eagre/stats_view.h"
-
-#include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+
+#include <gtest/gtest.h>
+#include <unistd.h>
 
 namespace eagre::cli {
 namespace {
@@ -14,7 +15,8 @@ namespace {
 class StatsViewTest : public testing::Test {
   protected:
     StatsViewTest() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "eagre-stats-XXXXXX").string();
+        std::string pattern =
+            (std::filesystem::temp_directory_path() / "eagre-stats-XXXXXX").string();
         folder_ = mkdtemp(pattern.data());
         words_.resize(shm::stats_file_bytes(kCores, kShards) / 8);
         shm::StatsHeader header;
@@ -26,7 +28,9 @@ class StatsViewTest : public testing::Test {
 
     std::string write(size_t bytes) {
         const std::string path = folder_ + "/stats.shm";
-        std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(words_.data()), static_cast<std::streamsize>(bytes));
+        std::ofstream(path, std::ios::binary)
+            .write(reinterpret_cast<const char*>(words_.data()),
+                   static_cast<std::streamsize>(bytes));
         return path;
     }
     std::string write_all() { return write(words_.size() * 8); }

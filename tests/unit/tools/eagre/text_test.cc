@@ -48,7 +48,9 @@ TEST(Text, PlotShowsEveryValueAndTheGapsBetween) {
     const std::string plot = latency_plot(histogram, 2, false);
     // 100-150 us, then 150-200, 200-300, 300-500, 500-700 us without any, then 700 us - 1 ms.
     EXPECT_EQ(std::count(plot.begin(), plot.end(), '\n'), 6) << plot;
-    EXPECT_NE(plot.find("<   150 us  ########################################   90.00 %            900"), std::string::npos)
+    EXPECT_NE(
+        plot.find("<   150 us  ########################################   90.00 %            900"),
+        std::string::npos)
         << plot;
     EXPECT_NE(plot.find("10.00 %            100"), std::string::npos) << plot;
     EXPECT_NE(latency_plot(histogram, 2, true).find("█"), std::string::npos);
