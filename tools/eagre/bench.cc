@@ -213,8 +213,8 @@ void add_bench(CLI::App& app, int& status) {
     command->footer(
         "Latency runs from the moment a record was due, so a stall counts for all that it made "
         "wait. A paced\n"
-        "producer sends what is due at once, without waiting for the linger. Every record is "
-        "compared with what\n"
+        "producer wakes every 100 us and sends what is due at once (--spin: the moment it is due). "
+        "Every record is compared with what\n"
         "the consumers saw; status 1 when anything is missing, doubled or out of order.\n\n"
         "Examples:\n"
         "  eagre bench                                       as fast as it goes, 5 s\n"
