@@ -252,7 +252,7 @@ void Simulation::come_back() {
             // A crash during recovery: take what the disk would be at one of its steps, and begin
             // again from there.
             uint64_t step = 0;
-            const uint64_t crash_step = 1 + chaos_.below(60);
+            const uint64_t crash_step = 1 + chaos_.below(chaos_.below(2) == 0 ? 4 : 60);
             std::unique_ptr<SimDisk> image;
             const uint64_t seed = chaos_.next();
             disk_->on_change([&] {
@@ -307,8 +307,9 @@ bool Simulation::settle() {
 
 SimulationResult Simulation::run() {
     const auto live = [this]() -> bool {
-        if (!start()) return false;
-        control_.start();
+        come_back();  // The first start of all may be interrupted as well.
+        if (!eagred_) return false;
+        if (!control_.alive()) control_.start();
         if (!world_.run_until([this] { return control_.ready(); }, kUpNsMax))
             return fail("liveness", "control never agrees");
         if (const Status made = control_.create_stream("sim", kShardCount); !made) {
