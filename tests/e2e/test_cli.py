@@ -1,5 +1,5 @@
-"""The command line as people and scripts use it: `eagre up` and what one does beside it. What `--json` prints is parsed, and every failure
-has a message and a status."""
+"""The command line as people and scripts use it: `eagre up` and what one does beside it. What `--json` prints is
+parsed, and every failure has a message and a status."""
 import json
 import os
 import signal
@@ -50,8 +50,10 @@ class Cli(unittest.TestCase):
         read = self.run_eagre("tail", "quotes", "--from", "trim_horizon", "--no-follow").splitlines()
         self.assertEqual(sorted(read), sorted(lines))
         for key in "abc":  # One key, one shard, one order.
-            self.assertEqual([line for line in read if f",{key}," in line], [line for line in lines if f",{key}," in line])
-        first = json.loads(self.run_eagre("tail", "quotes", "--from", "trim_horizon", "--count", "1", "--format", "json"))
+            self.assertEqual([line for line in read if f",{key}," in line],
+                             [line for line in lines if f",{key}," in line])
+        first = json.loads(self.run_eagre("tail", "quotes", "--from", "trim_horizon", "--count", "1",
+                                          "--format", "json"))
         self.assertEqual(first["sequence"], 1)
         described = self.json_of("stream", "describe", "quotes")
         self.assertEqual(sum(shard["next_sequence"] - 1 for shard in described["shards"]), 1000)
