@@ -19,7 +19,7 @@ Usage: eagred --data DIR [options]
   --insecure              allow an address beyond loopback; nobody is authenticated
   --wait POLICY           spin, adaptive or block                               (adaptive)
   --sched POLICY          other or idle: SCHED_IDLE, for cores kept for Eagre   (other)
-  --segment-bytes N       size of a journal segment, fixed at the first start   (268435456)
+  --segment-bytes N       size of a journal segment, fixed at the first start   (134217728)
   --ready-segments N      segments kept zeroed ahead, per core                  (2)
   --window-bytes N        memory for the recent past, per core                  (33554432)
   --commit-bytes N        a commit is sealed at this size                       (1048576)

@@ -68,7 +68,7 @@ struct JournalOptions {
     uint64_t box_id_high = 0;
     uint64_t box_id_low = 0;
     std::string directory;                       // Relative to the data directory, e.g. "journal-0000".
-    uint64_t segment_bytes = 256ULL << 20U;      // Fixed for the life of the journal's directory.
+    uint64_t segment_bytes = 128ULL << 20U;      // Fixed for the life of the journal's directory. Bounds what a restart scans.
     uint32_t ready_segment_count = 2;            // Kept zeroed ahead.
     uint64_t prepare_bytes_per_s = 512ULL << 20U;  // Zeroing ahead; unbounded while nothing is ready and producers wait.
     uint64_t window_bytes = 32ULL << 20U;        // Memory ring: the open commit, those in flight and the recent past for readers.
