@@ -11,13 +11,15 @@ from report.figures import Figure
 # The same for every server and every number of shards. 32 MiB in flight is 32 KiB for each of 1000 shards.
 WINDOW_BYTES = 32 << 20
 PRODUCER = ["--window-bytes", WINDOW_BYTES, "--keys", 16384, "--hot-keys", 32768]
+# At full speed the window closes batches, not time: with 1 ms a batch of one of 1000 shards would hold five records.
+FULL_SPEED = ["--linger-ns", 20_000_000]
 SEGMENTS = {"ready_segments": 12}
 # Long enough for a sample to be stored, short enough for its segments to come back before the next.
 RETENTION_MS = 1000
 
 
 def ingest(bench, server):
-    return bench.driver("ingest", *PRODUCER, "--warmup", 0.4, "--seconds", bench.options.seconds, server=server)
+    return bench.driver("ingest", *PRODUCER, *FULL_SPEED, "--warmup", 0.4, "--seconds", bench.options.seconds, server=server)
 
 
 def ingest_box(bench, box):

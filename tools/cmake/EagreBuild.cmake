@@ -78,12 +78,13 @@ function(eagre_program NAME)
     endif()
 endfunction()
 
-# eagre_test(NAME SOURCES ... DEPS ... [TIMEOUT s]): a GoogleTest program; ctest runs it as one test NAME, label unit.
-# The release build has none: there the programs are tested as they ship (tests/e2e and its neighbours), and linking
-# every test with LTO would take longer than running it.
+# eagre_test(NAME SOURCES ... DEPS ... [TIMEOUT s] [RELEASE]): a GoogleTest program; ctest runs it as one test NAME, label unit;
+# the target unit_tests builds all of them. In the sanitized build are those of wire/, dataplane/ and control/; in the release
+# build those of tools/ and perf/ (RELEASE), whose libraries take minutes to sanitize and move no record; in debug, all.
+add_custom_target(unit_tests)
 function(eagre_test NAME)
-    cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS" ${ARGN})
-    if(EAGRE_LTO)
+    cmake_parse_arguments(ARG "RELEASE" "TIMEOUT" "SOURCES;DEPS" ${ARGN})
+    if((EAGRE_LTO AND NOT ARG_RELEASE) OR (EAGRE_SANITIZE AND ARG_RELEASE))
         return()
     endif()
     if(NOT ARG_TIMEOUT)
@@ -93,4 +94,5 @@ function(eagre_test NAME)
     target_link_libraries(${NAME} PRIVATE eagre_flags ${ARG_DEPS} gtest gmock gtest_main Threads::Threads)
     add_test(NAME ${NAME} COMMAND ${NAME})
     set_tests_properties(${NAME} PROPERTIES TIMEOUT ${ARG_TIMEOUT} SKIP_RETURN_CODE 77 LABELS unit)
+    add_dependencies(unit_tests ${NAME})
 endfunction()
