@@ -17,6 +17,15 @@ bool Core::turn() {
     wall_ns_ = io_.clock.wall_ns();
     const uint64_t began_ns = now_ns_;
 
+    // What completed goes on to its next step (a write to its sync) before we receive: the device works meanwhile. Receiving
+    // a MiB takes 0.3 ms; a sync that waited for it made commits of 1 MiB take 1 ms instead of 0.6.
+    bool device_busy = false;
+    for (auto& slot : journals_) {
+        slot->journal->poll(now_ns_);
+        device_busy = device_busy || slot->journal->busy();
+    }
+    if (device_busy) io_.events.poll();
+
     size_t work = take_in_events();
     work += take_in_messages();
     work += sessions_->receive(now_ns_, !journals_behind() && !stopping_);
