@@ -53,6 +53,10 @@ class CommitWriter final : public OpOwner {
     void seal_open();
     bool can_seal() const { return sealed_ - first_ < kCommitQueueMax; }
     bool open_has_runs() const { return run_count_ > 0; }
+    /// The device has all it can do: more gathers behind what is under way than half a commit may hold.
+    bool full_load() const {
+        return first_ != sealed_ && run_count_ > 0 && end_ - start_ >= context_.options.commit_bytes_max / 2;
+    }
 
     /// Seals and submits what may be.
     void advance();

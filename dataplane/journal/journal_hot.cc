@@ -116,7 +116,7 @@ void JournalCore::poll(uint64_t now_ns) {
     writer_.advance();
     sealer_.poll(writer_.durable_number());
     retention_.poll(*this, writer_.durable_number());
-    if (!closed_) pool_.poll(now_ns);
+    if (!closed_) pool_.poll(now_ns, writer_.full_load());
     context_.stats.segments_live = chain_.segments().size();
 }
 

@@ -85,10 +85,14 @@ void SegmentPool::write_header(Segment& segment) {
     context_.stats.device_written_bytes += kPageBytes;
 }
 
-void SegmentPool::poll(uint64_t now_ns) {
+void SegmentPool::poll(uint64_t now_ns, bool full_load) {
     if (context_.failed()) return;
     if (job_ == nullptr) begin_job(now_ns);
-    if (job_ != nullptr && stage_ == Stage::kZero) zero_more(now_ns);
+    if (full_load && ready_.size() >= kReadyAtFullLoad) {
+        credit_ns_ = now_ns;  // Nothing is earned meanwhile.
+    } else if (job_ != nullptr && stage_ == Stage::kZero) {
+        zero_more(now_ns);
+    }
     context_.stats.segments_ready = ready_.size();
 }
 

@@ -41,6 +41,9 @@ struct Segment {
     uint64_t number() const { return header.segment_number; }
 };
 
+/// With so many segments ready, zeroing more waits while commits fill up: every zero written then is a record that is not.
+inline constexpr size_t kReadyAtFullLoad = 2;
+
 class SegmentPool final : public OpOwner {
   public:
     explicit SegmentPool(Context& context);
@@ -66,7 +69,7 @@ class SegmentPool final : public OpOwner {
     /// reaped.
     void write_header(Segment& segment);
 
-    void poll(uint64_t now_ns);
+    void poll(uint64_t now_ns, bool full_load);
     void on_done(DeviceOp& op, uint64_t now_ns) override;
     const std::vector<std::unique_ptr<Segment>>& all() const { return segments_; }
     /// True when something is being prepared.
