@@ -45,8 +45,8 @@ def half_load(bench, box, rate):
 
 def measure(bench):
     null = NullLog(bench, shards=4)
-    few = Box(bench, "box-4", shards=4, retention_ms=RETENTION_MS, **SEGMENTS)
-    many = Box(bench, "box-1000", shards=1000, retention_ms=RETENTION_MS, **SEGMENTS)
+    few = Box(bench, "box-4", shards=4, retention_ms=RETENTION_MS, sched="idle", **SEGMENTS)
+    many = Box(bench, "box-1000", shards=1000, retention_ms=RETENTION_MS, sched="idle", **SEGMENTS)
     a, b, c = [], [], []
     for _ in range(bench.options.rounds):
         with bench.turn_of(null):
