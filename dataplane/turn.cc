@@ -261,7 +261,8 @@ void Core::housekeeping(uint64_t now_ns) {
     if (!retention_clock_->waits()) {
         for (const auto& slot : journals_) slot->journal->retain(trim_ns);
     }
-    producers_.expire(wall_ns_);
+    // By the clock that never runs ahead: a wall clock that jumps must not make the box forget who it has answered.
+    producers_.expire(trim_ns);
     for (const auto& [id, shard] : shards_) shard->stats->trim_horizon = shard->trim_horizon().value;
 }
 

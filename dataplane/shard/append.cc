@@ -74,8 +74,13 @@ Result<Appended> append(Shard& shard, ProducerTable& producers, const frame::Fra
         const journal::BatchResult result{number, shard.appended, header.record_count, header.payload_crc};
         const auto remembered = shard.journal->remember_producer(
             producers.record(producer, shard.facts.shard, result, run.arrival_ns));
-        // Both tables have the same bound and ours was asked first.
-        EAGRE_ASSERT(remembered.has_value());
+        if (!remembered) {
+            // Only a new id can find the journal's table full: a known one takes its old place.
+            EAGRE_ASSERT_EQ(number.value, 0U);
+            producers.forget(producer, shard.facts.shard);
+            shard.journal->abandon_run();
+            return remembered.error();
+        }
     }
     const journal::CommitNumber commit = shard.journal->finish_run(run);
     shard.last_commit = commit;

@@ -36,6 +36,8 @@ class ProducerTable {
     void restore(const journal::ProducerFacts& facts);
     /// Drops all of a deleted shard, and what has been idle for too long by `arrival_now_ns`.
     void forget_shard(ShardId shard);
+    /// Takes back a new id whose first batch was not stored after all.
+    void forget(ProducerId producer, ShardId shard) { table_.erase(Key{producer.value, shard.value}); }
     void expire(uint64_t arrival_now_ns);
     size_t count() const { return table_.size(); }
 

@@ -156,6 +156,24 @@ TEST(Core, RepeatedBatchGetsTheFirstAnswer) {
     EXPECT_EQ(rig.cores[0]->shard(ShardId{1})->durable.value, 2U);
 }
 
+TEST(Core, WallClockThatJumpsDoesNotMakeTheBoxForgetAProducer) {
+    CoreRig rig(1);
+    FrameClient& control = rig.connect_control();
+    ASSERT_EQ(rig.open_stream(control, 1), Errc::kOk);
+    FrameClient& client = rig.connect(0);
+    const uint64_t first = client.append(ShardId{1}, "k", 42, 0);
+    rig.turn(60);
+    ASSERT_EQ(client.code(first), Errc::kOk);
+    rig.node->jump_wall(48LL * 3600 * 1'000'000'000LL);
+    rig.world.advance(3'000'000'000ULL);  // Past the next housekeeping.
+    rig.turn(60);
+    const uint64_t again = client.append(ShardId{1}, "k", 42, 0);
+    rig.turn(60);
+    ASSERT_EQ(client.code(again), Errc::kOk);
+    EXPECT_EQ(client.answer(again)->sequence, 1U);
+    EXPECT_EQ(rig.cores[0]->shard(ShardId{1})->durable.value, 2U);
+}
+
 TEST(Core, NothingIsAcknowledgedOrShownBeforeItIsDurable) {
     CoreRig rig(1);
     FrameClient& control = rig.connect_control();
