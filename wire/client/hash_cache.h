@@ -1,83 +1,71 @@
 #pragma once
-// Where hot keys go: MD5 costs 0.1 us a key, a look-up here a twentieth. Two slots per key,
-// bounded, no allocation after creation. Long keys are not kept.
+// Where hot keys go: MD5 costs 0.1 us a key, a look-up here a twentieth. Four fingerprints share a cache line, so that
+// 16,384 keys lie in 512 KiB and a look-up touches one line, never the key's bytes again: a table that held the keys took
+// 4 MiB and, out of cache, 42 % of the producer's time. Bounded, no allocation after creation.
+//
+// A fingerprint is 64 bits of a hash under a random seed. Two keys of one line share it with a chance of 2^-62, and nobody who
+// does not know the seed can look for such a pair. If it happened, the record would be stored in the wrong shard, or its batch be refused
+// by the box, which hashes samples.
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <algorithm>
 #include <bit>
 #include <cstdint>
-#include <cstring>
 #include <string_view>
 #include <vector>
-
-#include "wire/frame/batch.h"
 
 namespace eagre::client {
 
 template <class Target>
 class HashCache {
   public:
-    /// `count`: keys to remember, rounded up to a power of two; 0 counts as 1.
-    explicit HashCache(uint32_t count)
-        : slots_(2 * std::bit_ceil(size_t{count == 0 ? 1 : count})) {}
+    /// `count`: keys to remember, rounded up to a power of two. `seed`: random, kept to ourselves.
+    HashCache(uint32_t count, uint64_t seed)
+        : seed_(seed),
+          // Twice the slots: with as many as keys a third of the lines would hold more than four of them.
+          lines_(std::max(size_t{1}, 2 * std::bit_ceil(size_t{count}) / kWays)),
+          mask_(lines_.size() - 1) {}
 
-    /// Null when unknown.
-    Target* find(std::string_view key) {
-        if (key.size() - 1 >= kKeyBytesMax) return nullptr;
-        Slot* pair = pair_of(key);
-        if (pair[0].holds(key)) return pair[0].target;
-        if (!pair[1].holds(key)) return nullptr;
-        // The one that was used last survives the next insertion.
-        std::swap(pair[0], pair[1]);
-        return pair[0].target;
+    uint64_t fingerprint_of(std::string_view key) const {
+        const uint64_t hash = XXH3_64bits_withSeed(key.data(), key.size(), seed_);
+        return hash == kEmpty ? 1 : hash;
     }
-    void insert(std::string_view key, Target* target) {
-        if (key.size() - 1 >= kKeyBytesMax) return;
-        Slot* pair = pair_of(key);
-        pair[1] = pair[0];
-        pair[0].target = target;
-        pair[0].key_bytes = static_cast<uint8_t>(key.size());
-        std::memcpy(pair[0].key, key.data(), key.size());
+    /// Null when unknown.
+    Target* find(uint64_t fingerprint) const {
+        const Line& line = lines_[fingerprint & mask_];
+        for (const Slot& slot : line.slots) {
+            if (slot.fingerprint == fingerprint) return slot.target;
+        }
+        return nullptr;
+    }
+    /// Forgets the oldest of the line's keys when it is full.
+    void insert(uint64_t fingerprint, Target* target) {
+        Line& line = lines_[fingerprint & mask_];
+        for (size_t i = kWays - 1; i > 0; --i) line.slots[i] = line.slots[i - 1];
+        line.slots[0] = {fingerprint, target};
     }
     /// Forgets all: the map changed.
     void clear() {
-        for (Slot& slot : slots_) slot.key_bytes = 0;
+        for (Line& line : lines_) line = Line{};
     }
 
   private:
-    static constexpr size_t kKeyBytesMax = 55;
-    struct alignas(64) Slot {
+    static constexpr uint64_t kEmpty = 0;
+    static constexpr size_t kWays = 4;
+    struct Slot {
+        uint64_t fingerprint = kEmpty;
         Target* target = nullptr;
-        uint8_t key_bytes = 0;  // 0: empty.
-        char key[kKeyBytesMax] = {};
-        bool holds(std::string_view other) const {
-            return key_bytes == other.size() && std::memcmp(key, other.data(), other.size()) == 0;
-        }
     };
-    static_assert(sizeof(Slot) == 64);
+    struct alignas(64) Line {
+        Slot slots[kWays];
+    };
+    static_assert(sizeof(Line) == 64);
 
-    static uint64_t load(const char* from, size_t bytes) {
-        uint64_t word = 0;
-        std::memcpy(&word, from, bytes);
-        return word;
-    }
-    Slot* pair_of(std::string_view key) {
-        constexpr uint64_t kMultiplier = 0x9E3779B97F4A7C15ULL;
-        uint64_t hash = key.size();
-        const char* at = key.data();
-        size_t left = key.size();
-        for (; left >= 8; at += 8, left -= 8)
-            hash = std::rotl((hash ^ load(at, 8)) * kMultiplier, 29);
-        if (left >= 4) {
-            hash = std::rotl((hash ^ load(at, 4)) * kMultiplier, 29);
-            at += 4;
-            left -= 4;
-        }
-        for (; left > 0; ++at, --left)
-            hash = std::rotl((hash ^ static_cast<uint8_t>(*at)) * kMultiplier, 29);
-        hash *= kMultiplier;
-        return &slots_[((hash >> 32U) & (slots_.size() / 2 - 1)) * 2];
-    }
-
-    std::vector<Slot> slots_;
+    uint64_t seed_;
+    std::vector<Line> lines_;
+    uint64_t mask_;
 };
 
 }  // namespace eagre::client

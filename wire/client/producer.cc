@@ -27,7 +27,7 @@ ProducerImpl::ProducerImpl(ClientImpl& client, const StreamDescription& stream,
       id_(client.enlist(this)),
       stream_(stream.name),
       latest_(stream),
-      keys_(options.hot_key_count) {
+      keys_(options.hot_key_count, client.transport().random()) {
     // Nothing answers a batch without acknowledgement, so a lost number would block all that follow
     // it.
     if (options_.ack == frame::AckMode::kNone) options_.idempotent = false;
@@ -62,9 +62,10 @@ Status ProducerImpl::put(const frame::RecordView& record, uint64_t tag) {
 
 Lane* ProducerImpl::route(const frame::RecordView& record) {
     if (record.explicit_hash) return find_lane(*record.explicit_hash);
-    if (Lane* const known = keys_.find(record.partition_key); known != nullptr) return known;
+    const uint64_t fingerprint = keys_.fingerprint_of(record.partition_key);
+    if (Lane* const known = keys_.find(fingerprint); known != nullptr) return known;
     Lane* const lane = find_lane(frame::hash_partition_key(record.partition_key));
-    if (lane != nullptr) keys_.insert(record.partition_key, lane);
+    if (lane != nullptr) keys_.insert(fingerprint, lane);
     return lane;
 }
 
