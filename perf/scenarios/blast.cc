@@ -54,7 +54,7 @@ std::vector<std::byte> append_frame(const wire::StreamInfo& stream, const wire::
     // Only keys of this shard: the server hashes a sample again.
     const uint64_t tries_end = *cursor + kRecordTriesMax;
     while (builder.payload_bytes() < options.batch_bytes && *cursor < tries_end) {
-        const frame::RecordView& record = pool.record((*cursor)++);
+        const frame::RecordView record = pool.record((*cursor)++);
         if (!range.contains(frame::hash_of(record))) continue;
         if (!builder.add(record)) break;
     }

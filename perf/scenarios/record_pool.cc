@@ -1,34 +1,32 @@
 #include "perf/scenarios/record_pool.h"
 
 #include <cstring>
+#include <string>
 
 #include "wire/base/prng.h"
 
 namespace eagre::perf {
 namespace {
 
-// Half of the smallest L2 we meet (512 KiB), so that the library's own buffers fit beside it.
-constexpr size_t kDataBytes = 256 * 1024;
+// A quarter of the smallest L2 we meet (512 KiB), so that the library's own buffers fit beside it.
+constexpr size_t kDataBytes = 128 * 1024;
 
 }  // namespace
 
-RecordPool::RecordPool(const RecordPoolOptions& options) {
+RecordPool::RecordPool(const RecordPoolOptions& options) : data_bytes_(options.data_bytes) {
     Prng prng(options.seed);
-    data_.resize(kDataBytes + options.data_bytes);
+    data_.resize(kDataBytes + data_bytes_);
     for (size_t at = 0; at + 8 <= data_.size(); at += 8) {
         const uint64_t word = prng.next();
         std::memcpy(data_.data() + at, &word, sizeof word);
     }
-    keys_.reserve(options.key_count);
-    for (uint32_t i = 0; i < options.key_count; ++i)
-        keys_.push_back("key-" + std::to_string(10'000'000 + i));
-    records_.reserve(kRecordCount);
+    places_.reserve(kRecordCount + 1);
     for (uint32_t i = 0; i < kRecordCount; ++i) {
-        frame::RecordView record;
-        record.partition_key = keys_[prng.below(keys_.size())];
-        record.data = {data_.data() + prng.below(kDataBytes / 64) * 64, options.data_bytes};
-        records_.push_back(record);
+        const std::string key = "key-" + std::to_string(10'000'000 + prng.below(options.key_count));
+        places_.push_back({static_cast<uint32_t>(keys_.size()), static_cast<uint32_t>(prng.below(kDataBytes / 64) * 64)});
+        keys_.insert(keys_.end(), key.begin(), key.end());
     }
+    places_.push_back({static_cast<uint32_t>(keys_.size()), 0});
 }
 
 }  // namespace eagre::perf

@@ -1,11 +1,11 @@
 #pragma once
 // Records made before the clock starts, so that the generator costs as little as it can: keys are
-// drawn from a fixed set with a seed, data are overlapping windows of one block of random bytes
-// that stays in the L2 cache.
+// drawn from a fixed set with a seed, data are overlapping windows of one block of random bytes.
+// Keys lie in the order in which they are used, so the whole pool is 0.6 MiB, read in sequence but
+// for the data: with a vector of views it was 2.3 MiB, out of the L2 cache of the core it measures from.
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "wire/frame/batch.h"
@@ -26,12 +26,23 @@ class RecordPool {
     explicit RecordPool(const RecordPoolOptions& options);
 
     /// The `index`-th record of an endless sequence.
-    const frame::RecordView& record(uint64_t index) const { return records_[index % kRecordCount]; }
+    frame::RecordView record(uint64_t index) const {
+        const Place& place = places_[index % kRecordCount];
+        frame::RecordView record;
+        record.partition_key = {keys_.data() + place.key, (&place)[1].key - place.key};
+        record.data = {data_.data() + place.data, data_bytes_};
+        return record;
+    }
 
   private:
-    std::vector<std::string> keys_;
+    struct Place {
+        uint32_t key = 0;   // Offset in keys_; it ends where the next begins.
+        uint32_t data = 0;  // Offset in data_.
+    };
+    size_t data_bytes_;
+    std::vector<char> keys_;
     std::vector<std::byte> data_;
-    std::vector<frame::RecordView> records_;
+    std::vector<Place> places_;  // One more than records.
 };
 
 }  // namespace eagre::perf
