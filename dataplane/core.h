@@ -149,6 +149,7 @@ class Core : public ingress::FrameHandler, public fanout::Surroundings {
     size_t retry_locates();
     void housekeeping(uint64_t now_ns);
     bool journals_behind() const;
+    uint64_t wait_ns() const;
     void wake_cores();
 
     // commands.cc

@@ -11,8 +11,7 @@ using frame::FrameHeader;
 using frame::FrameKind;
 
 bool Core::turn() {
-    const uint64_t timeout_ns = did_work_ ? 0 : kHousekeepingNs;
-    waiter_.turn(io_.events, did_work_, now_ns_, timeout_ns);
+    waiter_.turn(io_.events, did_work_, now_ns_, did_work_ ? 0 : wait_ns());
     now_ns_ = io_.clock.monotonic_ns();
     wall_ns_ = io_.clock.wall_ns();
     const uint64_t began_ns = now_ns_;
@@ -50,6 +49,12 @@ bool Core::turn() {
     }
     did_work_ = work > 0;
     return did_work_;
+}
+
+uint64_t Core::wait_ns() const {
+    uint64_t until_ns = now_ns_ + kHousekeepingNs;
+    for (const auto& slot : journals_) until_ns = std::min(until_ns, slot->journal->next_timer_ns());
+    return until_ns - std::min(until_ns, now_ns_);
 }
 
 // While more than half the window waits for the device, receiving more would only move the waiting from the socket to us.

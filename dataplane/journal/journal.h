@@ -199,6 +199,8 @@ class Journal {
     virtual CommitNumber open_commit() const = 0;
     /// True when begin_run has put something into the open commit or writes or syncs are under way.
     virtual bool busy() const = 0;
+    /// When poll() has something to do though nothing arrives (monotonic); UINT64_MAX: never.
+    virtual uint64_t next_timer_ns() const = 0;
     /// A device error has happened: durable() will not move again until the journal is opened anew.
     virtual bool failed() const = 0;
 

@@ -44,6 +44,7 @@ class JournalCore final : public Journal {
     CommitNumber durable() const override { return CommitNumber{writer_.durable_number()}; }
     CommitNumber written() const override { return CommitNumber{writer_.written_number()}; }
     CommitNumber open_commit() const override { return CommitNumber{writer_.open_number()}; }
+    uint64_t next_timer_ns() const override { return closed_ ? UINT64_MAX : pool_.next_timer_ns(); }
     bool busy() const override {
         return !writer_.idle() || sealer_.busy() || context_.device.in_flight() > 0;
     }

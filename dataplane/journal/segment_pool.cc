@@ -10,7 +10,11 @@
 namespace eagre::journal {
 namespace {
 
-constexpr uint64_t kZeroWriteBytes = kMiB;
+// Of one write of zeros: while a producer waits for it; while nobody waits, or beside commits that are as large; beside small commits, each
+// of which it may delay.
+constexpr uint64_t kZeroBytesInHurry = 2 * kMiB;
+constexpr uint64_t kZeroBytes = kMiB;
+constexpr uint64_t kZeroBytesBesideSmall = 256 * kKiB;
 constexpr uint64_t kDiskFullRetryNs = 100'000'000;
 constexpr uint64_t kNsPerS = 1'000'000'000;
 
@@ -20,12 +24,14 @@ SegmentPool::SegmentPool(Context& context) : context_(context) {}
 
 Status SegmentPool::start() {
     for (auto [buffer, bytes] :
-         {std::pair{&zeros_, kZeroWriteBytes}, std::pair{&header_page_, kPageBytes},
+         {std::pair{&zeros_, std::min(kZeroBytesInHurry, context_.options.segment_bytes)}, std::pair{&header_page_, kPageBytes},
           std::pair{&mark_page_, kPageBytes}}) {
         auto made = io::AlignedBuffer::create(bytes);
         if (!made) return made.error();
         *buffer = std::move(*made);
     }
+    // Written to, or every page of it would be the one page of zeros that the kernel shares: 512 pieces for the device instead of one.
+    std::memset(zeros_.data(), 0, zeros_.bytes());
     return {};
 }
 
@@ -88,11 +94,8 @@ void SegmentPool::write_header(Segment& segment) {
 void SegmentPool::poll(uint64_t now_ns, bool full_load) {
     if (context_.failed()) return;
     if (job_ == nullptr) begin_job(now_ns);
-    if (full_load && ready_.size() >= kReadyAtFullLoad) {
-        credit_ns_ = now_ns;  // Nothing is earned meanwhile.
-    } else if (job_ != nullptr && stage_ == Stage::kZero) {
-        zero_more(now_ns);
-    }
+    earn(now_ns);
+    if (job_ != nullptr && stage_ == Stage::kZero) zero_more(full_load);
     context_.stats.segments_ready = ready_.size();
 }
 
@@ -106,8 +109,6 @@ void SegmentPool::begin_job(uint64_t now_ns) {
     if (ready_.size() >= std::max(context_.options.ready_segment_count, 1U)) return;
     if (now_ns < retry_ns_ || !create_file(now_ns)) return;
     zeroed_bytes_ = 0;
-    zero_credit_bytes_ = 0;
-    credit_ns_ = now_ns;
     out_of_space_ = false;
     stage_ = Stage::kZero;
 }
@@ -143,28 +144,44 @@ bool SegmentPool::create_file(uint64_t now_ns) {
     return true;
 }
 
-void SegmentPool::zero_more(uint64_t now_ns) {
-    const bool hurry = wanted_ && ready_.empty();
+// While records come, zeroing keeps pace with them and no more: as many zeros as journal, and some. A segment is then ready when
+// the one before it is full, and no producer waits 40 ms for the whole of it.
+void SegmentPool::earn(uint64_t now_ns) {
+    const uint64_t committed = context_.stats.journal_bytes - commit_bytes_seen_;
+    commit_bytes_seen_ = context_.stats.journal_bytes;
+    if (committed > 0) last_commit_ns_ = now_ns;
     const uint64_t earned_ns = std::min(now_ns - credit_ns_, kNsPerS);
-    zero_credit_bytes_ +=
-        earned_ns * (context_.options.prepare_bytes_per_s / 1000) / (kNsPerS / 1000);
-    zero_credit_bytes_ = std::min(zero_credit_bytes_, kZeroOps * kZeroWriteBytes);
     credit_ns_ = now_ns;
-    for (DeviceOp& op : zero_ops_) {
-        if (op.under_way()) continue;
-        const uint64_t left = context_.options.segment_bytes - zeroed_bytes_;
-        const uint64_t length = std::min(left, kZeroWriteBytes);
-        if (length == 0 || out_of_space_ || (!hurry && zero_credit_bytes_ < length)) continue;
-        zero_credit_bytes_ -= std::min(zero_credit_bytes_, length);
-        op.kind = io::StorageOp::Kind::kWrite;
-        op.file = job_->file;
-        op.offset_bytes = zeroed_bytes_;
-        op.buffer = zeros_.data();
-        op.length_bytes = static_cast<uint32_t>(length);
-        zeroed_bytes_ += length;
-        context_.stats.device_written_bytes += length;
-        context_.device.submit(op, this);
+    if (now_ns - last_commit_ns_ >= kQuietNs) {
+        zero_credit_bytes_ += earned_ns * (context_.options.prepare_bytes_per_s / 1000) / (kNsPerS / 1000);
+    } else if (ready_.size() < kReadyEnough) {
+        zero_credit_bytes_ += committed + committed / 4;
     }
+    zero_credit_bytes_ = std::min(zero_credit_bytes_, 2 * kZeroBytes);
+}
+
+void SegmentPool::zero_more(bool full_load) {
+    if (zero_op_.under_way() || out_of_space_) return;
+    const bool quiet = credit_ns_ - last_commit_ns_ >= kQuietNs;
+    const uint64_t chunk = hurried() ? kZeroBytesInHurry : quiet || full_load ? kZeroBytes : kZeroBytesBesideSmall;
+    const uint64_t length = std::min(context_.options.segment_bytes - zeroed_bytes_, chunk);
+    if (length == 0 || (!hurried() && zero_credit_bytes_ < length)) return;
+    zero_credit_bytes_ -= std::min(zero_credit_bytes_, length);
+    zero_op_.kind = io::StorageOp::Kind::kWrite;
+    zero_op_.file = job_->file;
+    zero_op_.offset_bytes = zeroed_bytes_;
+    zero_op_.buffer = zeros_.data();
+    zero_op_.length_bytes = static_cast<uint32_t>(length);
+    zeroed_bytes_ += length;
+    context_.stats.device_written_bytes += length;
+    context_.device.submit(zero_op_, this);
+}
+
+uint64_t SegmentPool::next_timer_ns() const {
+    if (job_ == nullptr || stage_ != Stage::kZero || zero_op_.under_way()) return UINT64_MAX;
+    const uint64_t missing = kZeroBytes - std::min(kZeroBytes, zero_credit_bytes_);
+    const uint64_t quiet_ns = std::max(credit_ns_, last_commit_ns_ + kQuietNs);
+    return quiet_ns + missing * (kNsPerS / 1000) / (context_.options.prepare_bytes_per_s / 1000) + 1;
 }
 
 void SegmentPool::sync_job(Stage stage) {
@@ -215,11 +232,8 @@ void SegmentPool::on_done(DeviceOp& op, uint64_t now_ns) {
         header_segment_->header_written = true;
         return;
     }
-    const bool zeroing = std::any_of(std::begin(zero_ops_), std::end(zero_ops_),
-                                     [](auto& o) { return o.under_way(); });
     switch (stage_) {
         case Stage::kZero:
-            if (zeroing) return;
             if (out_of_space_) {
                 drop_job(now_ns);
             } else if (zeroed_bytes_ == context_.options.segment_bytes) {

@@ -41,8 +41,10 @@ struct Segment {
     uint64_t number() const { return header.segment_number; }
 };
 
-/// With so many segments ready, zeroing more waits while commits fill up: every zero written then is a record that is not.
-inline constexpr size_t kReadyAtFullLoad = 2;
+/// With so many segments ready, zeroing more waits while records come: every zero written then is a record that is not.
+inline constexpr size_t kReadyEnough = 2;
+/// No commit for so long: nobody is disturbed by zeroing at the configured rate.
+inline constexpr uint64_t kQuietNs = 10'000'000;
 
 class SegmentPool final : public OpOwner {
   public:
@@ -69,7 +71,10 @@ class SegmentPool final : public OpOwner {
     /// reaped.
     void write_header(Segment& segment);
 
+    /// `full_load`: commits fill up.
     void poll(uint64_t now_ns, bool full_load);
+    /// When poll() will have something to do though nothing arrives; UINT64_MAX: never.
+    uint64_t next_timer_ns() const;
     void on_done(DeviceOp& op, uint64_t now_ns) override;
     const std::vector<std::unique_ptr<Segment>>& all() const { return segments_; }
     /// True when something is being prepared.
@@ -79,12 +84,13 @@ class SegmentPool final : public OpOwner {
     enum class Stage : uint8_t { kIdle, kZero, kZeroSync, kMark, kMarkSync };
     void begin_job(uint64_t now_ns);
     bool create_file(uint64_t now_ns);
-    void zero_more(uint64_t now_ns);
+    void earn(uint64_t now_ns);
+    void zero_more(bool full_load);
+    bool hurried() const { return wanted_ && ready_.empty(); }
     void mark_ready();
     void sync_job(Stage stage);
     void drop_job(uint64_t now_ns);
 
-    static constexpr size_t kZeroOps = 2;
     Context& context_;
     std::vector<std::unique_ptr<Segment>> segments_;
     std::vector<Segment*> ready_;
@@ -92,7 +98,7 @@ class SegmentPool final : public OpOwner {
     io::AlignedBuffer zeros_;
     io::AlignedBuffer header_page_;  // Of the live segment.
     io::AlignedBuffer mark_page_;    // Of the segment that is being made ready.
-    DeviceOp zero_ops_[kZeroOps];
+    DeviceOp zero_op_;  // One at a time and in order: the file system's map of the file then never splits into many extents.
     DeviceOp header_op_;
     DeviceOp job_op_;
     Segment* header_segment_ = nullptr;
@@ -101,6 +107,8 @@ class SegmentPool final : public OpOwner {
     uint64_t zeroed_bytes_ = 0;  // Submitted.
     uint64_t zero_credit_bytes_ = 0;
     uint64_t credit_ns_ = 0;
+    uint64_t commit_bytes_seen_ = 0;
+    uint64_t last_commit_ns_ = 0;
     uint64_t retry_ns_ = 0;  // Disk full: not before.
     uint32_t next_file_ = 0;
     bool wanted_ = false;
