@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "wire/frame/batch.h"
+#include "wire/frame/datagram.h"
 #include "wire/frame/frame.h"
 #include "wire/schema/admin_generated.h"
 #include "wire/schema/control_generated.h"
@@ -97,6 +98,27 @@ void write_batches(const std::string& root) {
     }
 }
 
+// One of each kind, the answer with a bitmap and a frame.
+void write_datagrams(const std::string& root) {
+    Folder datagrams(root, "datagram_fuzz");
+    for (uint8_t kind = 1; kind <= 3; ++kind) {
+        frame::DatagramHeader header;
+        header.kind = static_cast<frame::DatagramKind>(kind);
+        header.session = kind;
+        const Bytes bitmap(kind == 3 ? 16 : 0, std::byte{0x55});
+        header.bitmap_words = static_cast<uint16_t>(bitmap.size() / 8);
+        frame::seal_datagram(header, bitmap);
+        frame::FrameHeader inner;
+        inner.kind = frame::FrameKind::kAppendReply;
+        frame::seal_header(inner);
+        Bytes bytes;
+        append(bytes, &header, sizeof header);
+        append(bytes, bitmap.data(), bitmap.size());
+        append(bytes, &inner, sizeof inner);
+        datagrams.write(bytes);
+    }
+}
+
 // One patch each: a bit in the data, a commit's number, a run's length with its CRC put right.
 void write_patches(const std::string& root) {
     Folder patches(root, "segment_fuzz");
@@ -171,6 +193,7 @@ int main(int argc, char** argv) {
     }
     write_batches(argv[1]);
     write_patches(argv[1]);
+    write_datagrams(argv[1]);
     Schemas(argv[1]).write();
     return 0;
 }

@@ -27,6 +27,13 @@ inline constexpr uint32_t kStreamShardCountMax = 10000;
 inline constexpr uint32_t kBoxShardCountMax = 16384;
 inline constexpr uint32_t kBoxStreamCountMax = 4096;
 
+// -- Datagrams.
+/// Numbered packets of one session that may be on their way: the box keeps those that come too early until the gap is filled.
+inline constexpr uint32_t kDatagramWindow = 1024;
+inline constexpr uint32_t kDatagramBytesDefault = 1400;                    // Fits a path of 1,500 with tunnels to spare.
+inline constexpr uint32_t kDatagramBytesMin = 512;
+inline constexpr uint32_t kDatagramBytesMax = 8952;                        // A path of 9,000 less the headers of IPv6 and UDP.
+
 // -- Idempotent producers.
 /// Results kept per (producer, shard): a client may have at most this many batches of one shard in flight.
 inline constexpr uint32_t kProducerWindow = 16;

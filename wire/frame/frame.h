@@ -35,11 +35,16 @@ enum class FrameKind : uint8_t {
     kUnsubscribe = 13,     // header only -> kDeliverEnd with kOk
     kDeliver = 14,         // payload Batch as stored: one run
     kDeliverEnd = 15,      // header only
+    kOpenDatagrams = 16,   // payload OpenDatagrams (TCP only) -> kDatagramsOpened: the session's token for datagrams
+    kDatagramsOpened = 17, // payload DatagramsOpened
     kCommand = 20,         // payload Command (control socket only) -> kCommandReply
     kCommandReply = 21,    // payload CommandReply
     kError = 30,           // header only: reply to a frame that could not be understood; the connection is closed after it
 };
 inline constexpr uint8_t kFrameKindMax = 30;
+
+/// HelloReply::features: the box takes datagrams on the port of the same number.
+inline constexpr uint64_t kFeatureDatagrams = 0x1;
 
 /// When a producer wants to hear of its batch. The low two bits of FrameHeader::flags of kAppend.
 enum class AckMode : uint16_t { kDurable = 0, kAppended = 1, kNone = 2 };
