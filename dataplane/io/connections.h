@@ -7,6 +7,7 @@
 #include <span>
 #include <string_view>
 
+#include "dataplane/io/address.h"
 #include "wire/base/result.h"
 #include "wire/base/types.h"
 
@@ -42,6 +43,8 @@ class Connections {
     /// A Unix socket at `path` (as the OS sees it; mode 0600, an old one is replaced). Errors: kIo.
     virtual Result<ListenerId> listen_unix(std::string_view path) = 0;
     virtual uint16_t port_of(ListenerId listener) const = 0;
+    /// The other side's address; family 0 for a Unix socket or an unknown id.
+    virtual Address peer_of(ConnectionId connection) const = 0;
 
     /// What happened since the last call. Call after Events::poll().
     virtual size_t events(std::span<ConnectionEvent> events) = 0;

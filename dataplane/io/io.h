@@ -10,6 +10,7 @@
 
 #include "dataplane/io/clock.h"
 #include "dataplane/io/connections.h"
+#include "dataplane/io/datagrams.h"
 #include "dataplane/io/events.h"
 #include "dataplane/io/files.h"
 #include "dataplane/io/storage.h"
@@ -19,6 +20,7 @@ namespace eagre::io {
 struct Io {
     Events& events;
     Connections& connections;
+    Datagrams& datagrams;
     Storage& storage;
     Files& files;
     Clock& clock;

@@ -29,6 +29,7 @@ class FakeConnections final : public io::Connections {
 
     Result<io::ListenerId> listen(std::string_view, uint16_t) override { return io::ListenerId{0}; }
     Result<io::ListenerId> listen_unix(std::string_view) override { return io::ListenerId{1}; }
+    io::Address peer_of(io::ConnectionId) const override { return {}; }
     uint16_t port_of(io::ListenerId) const override { return 1; }
     size_t events(std::span<io::ConnectionEvent>) override { return 0; }
     Result<size_t> receive(io::ConnectionId id, std::span<std::byte> target) override {

@@ -37,6 +37,10 @@ uint16_t SimConnections::port_of(ListenerId listener) const {
     return port->second;
 }
 
+Address SimConnections::peer_of(ConnectionId connection) const {
+    return node_.world().network().peer_of(connection.value);
+}
+
 size_t SimConnections::events(std::span<ConnectionEvent> events) {
     size_t count = 0;
     while (count < events.size() && !ready_.empty()) {

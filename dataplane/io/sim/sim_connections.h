@@ -20,6 +20,7 @@ class SimConnections final : public Connections, public SimPipeOwner {
     Result<ListenerId> listen(std::string_view address, uint16_t port) override;
     Result<ListenerId> listen_unix(std::string_view path) override;
     uint16_t port_of(ListenerId listener) const override;
+    Address peer_of(ConnectionId connection) const override;
     size_t events(std::span<ConnectionEvent> events) override;
     Result<size_t> receive(ConnectionId connection, std::span<std::byte> target) override;
     Result<size_t> send(ConnectionId connection, std::span<const ByteSlice> slices) override;

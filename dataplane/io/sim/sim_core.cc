@@ -9,15 +9,16 @@
 namespace eagre::io::sim {
 
 SimCore::SimCore(SimNode& node, uint64_t seed)
-    : node_(node), storage_(node), connections_(node), seed_(seed) {}
+    : node_(node), storage_(node), connections_(node), datagrams_(node), seed_(seed) {}
 
 Io SimCore::io() {
-    return {*this, connections_, storage_, storage_, *this, seed_};
+    return {*this, connections_, datagrams_, storage_, storage_, *this, seed_};
 }
 
 void SimCore::collect() {
     storage_.poll();
     connections_.poll();
+    datagrams_.poll();
 }
 
 void SimCore::poll() {
@@ -41,7 +42,8 @@ void SimCore::wait(uint64_t timeout_ns) {
     storage_.start_queued();
     // As with a real ring, only what poll and wait have not yet collected ends a wait: who leaves
     // completions unreaped and waits for more waits for more.
-    while (!woken_ && !storage_.has_arrived() && !connections_.has_arrived()) {
+    while (!woken_ && !storage_.has_arrived() && !connections_.has_arrived() &&
+           !datagrams_.has_arrived()) {
         if (world.next_event_ns() >= deadline) {
             // Waiting for ever for nothing is a deadlock of the code above.
             EAGRE_ASSERT_NE(deadline, UINT64_MAX);
@@ -74,6 +76,7 @@ void SimCore::drain() {
 void SimCore::die(bool power_lost) {
     storage_.die();
     connections_.die(power_lost);
+    datagrams_.die();
 }
 
 }  // namespace eagre::io::sim

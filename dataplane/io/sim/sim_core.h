@@ -5,6 +5,7 @@
 
 #include "dataplane/io/io.h"
 #include "dataplane/io/sim/sim_connections.h"
+#include "dataplane/io/sim/sim_datagrams.h"
 #include "dataplane/io/sim/sim_storage.h"
 
 namespace eagre::io::sim {
@@ -36,6 +37,7 @@ class SimCore final : public Events, public Clock {
     SimNode& node_;
     SimStorage storage_;
     SimConnections connections_;
+    SimDatagrams datagrams_;
     uint64_t seed_;
     bool woken_ = false;
 };

@@ -45,6 +45,14 @@ struct SimFaults {
     uint64_t pipe_bytes_max =
         256 * kKiB;  // Sent and not yet received, per direction; beyond: back-pressure.
 
+    // -- Datagrams. Each takes its own latency, so they overtake one another even without faults.
+    uint32_t datagram_loss_per_million = 0;
+    uint32_t datagram_repeat_per_million = 0;   // Arrives twice.
+    uint32_t datagram_delay_per_million = 0;    // Takes `datagram_delay_ns` longer.
+    uint64_t datagram_delay_ns = 500'000;
+    uint32_t datagram_corrupt_per_million = 0;  // One bit is turned.
+    uint32_t datagram_queue_max = 4096;         // Arrived and not yet received, per port; beyond: dropped.
+
     // -- Time.
     uint64_t poll_ns = 500;  // What one Events::poll() costs: time moves even in a busy loop.
     uint64_t idle_step_ns_max =

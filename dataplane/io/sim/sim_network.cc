@@ -210,4 +210,60 @@ void SimNetwork::reset_all() {
     for (const uint64_t id : all) reset(id);
 }
 
+Address SimNetwork::address_of_host(uint8_t host, uint16_t port) {
+    Address address;
+    address.family = 4;
+    address.port = port;
+    address.ip[0] = std::byte{10};
+    address.ip[3] = std::byte{host};
+    return address;
+}
+
+Address SimNetwork::peer_of(uint64_t id) const {
+    const auto end = ends_.find(id);
+    if (end == ends_.end()) return {};
+    const auto far = ends_.find(end->second.peer);
+    if (far == ends_.end() || far->second.owner == nullptr) return {};
+    return address_of_host(far->second.owner->host(), static_cast<uint16_t>(far->first));
+}
+
+Result<uint16_t> SimNetwork::bind_datagrams(SimDatagramOwner& owner, uint16_t port) {
+    while (port == 0) {
+        if (!datagram_ports_.contains(next_datagram_port_)) port = next_datagram_port_;
+        ++next_datagram_port_;
+    }
+    if (!datagram_ports_.try_emplace(port, &owner).second) {
+        return Error{Errc::kPortInUse, EADDRINUSE, port};
+    }
+    return port;
+}
+
+void SimNetwork::unbind_datagrams(SimDatagramOwner& owner) {
+    std::erase_if(datagram_ports_, [&owner](const auto& entry) { return entry.second == &owner; });
+}
+
+void SimNetwork::send_datagram(const Address& from, const Address& to,
+                               std::span<const std::byte> bytes) {
+    const SimFaults& faults = world_.faults();
+    Prng& prng = world_.prng();
+    if (prng.chance(faults.datagram_loss_per_million)) return;
+    const int copies = prng.chance(faults.datagram_repeat_per_million) ? 2 : 1;
+    for (int i = 0; i < copies; ++i) {
+        // Each takes its own time, so that datagrams overtake one another even without faults.
+        uint64_t delay_ns = world_.between(faults.net_latency_ns_min, faults.net_latency_ns_max);
+        if (prng.chance(faults.datagram_delay_per_million)) delay_ns += faults.datagram_delay_ns;
+        std::vector<std::byte> copy(bytes.begin(), bytes.end());
+        if (!copy.empty() && prng.chance(faults.datagram_corrupt_per_million)) {
+            const uint64_t bit = prng.below(copy.size() * 8);
+            copy[bit / 8] ^= std::byte{1} << (bit % 8);
+        }
+        world_.schedule(delay_ns, [this, from, to, arrived = std::move(copy)] {
+            const auto port = datagram_ports_.find(to.port);
+            if (port == datagram_ports_.end()) return;
+            world_.note(8, arrived.size());
+            port->second->datagram_arrived(from, arrived);
+        });
+    }
+}
+
 }  // namespace eagre::io::sim

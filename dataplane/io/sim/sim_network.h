@@ -15,21 +15,34 @@
 #include <string_view>
 #include <vector>
 
+#include "dataplane/io/address.h"
 #include "wire/base/result.h"
 
 namespace eagre::io::sim {
 
 class SimWorld;
 
+/// Boxes and, unless they say otherwise, clients live on this host: 10.0.0.1.
+inline constexpr uint8_t kSimServerHost = 1;
+
 /// Told what happens at its ends of pipes.
 class SimPipeOwner {
   public:
     virtual ~SimPipeOwner() = default;
+    /// Last byte of the IPv4 address that others see it at.
+    virtual uint8_t host() const { return kSimServerHost; }
     virtual void pipe_accepted(uint32_t listener, uint64_t end) = 0;
     /// Bytes, the end, or a reset have arrived.
     virtual void pipe_readable(uint64_t end) = 0;
     /// The pipe is connected, or has room again.
     virtual void pipe_writable(uint64_t end) = 0;
+};
+
+/// Gets the datagrams of the port that it has bound.
+class SimDatagramOwner {
+  public:
+    virtual ~SimDatagramOwner() = default;
+    virtual void datagram_arrived(const Address& from, std::span<const std::byte> bytes) = 0;
 };
 
 class SimNetwork {
@@ -58,6 +71,17 @@ class SimNetwork {
     /// Resets every connection of the world: a switch that restarts.
     void reset_all();
     size_t end_count() const { return ends_.size(); }
+    /// Of the other side of `end`; family 0 when it is gone.
+    Address peer_of(uint64_t end) const;
+
+    // -- Datagrams. Ports are the world's, whatever the host.
+    /// `port` 0: any. Errors: kPortInUse.
+    Result<uint16_t> bind_datagrams(SimDatagramOwner& owner, uint16_t port);
+    void unbind_datagrams(SimDatagramOwner& owner);
+    /// May be lost, repeated, late and corrupted on the way, as SimFaults says. `from` is believed:
+    /// senders can lie.
+    void send_datagram(const Address& from, const Address& to, std::span<const std::byte> bytes);
+    static Address address_of_host(uint8_t host, uint16_t port);
 
   private:
     struct Listener {
@@ -88,8 +112,10 @@ class SimNetwork {
     SimWorld& world_;
     std::map<std::string, Listener> listeners_;
     std::map<uint64_t, End> ends_;
+    std::map<uint16_t, SimDatagramOwner*> datagram_ports_;
     uint64_t next_end_ = 1;
     uint16_t next_port_ = 20000;
+    uint16_t next_datagram_port_ = 40000;
 };
 
 }  // namespace eagre::io::sim

@@ -35,10 +35,12 @@ Ring::~Ring() {
     if (wake_fd_ >= 0) ::close(wake_fd_);
 }
 
-void Ring::set_sinks(CompletionSink* storage, CompletionSink* accept, CompletionSink* poll) {
+void Ring::set_sinks(CompletionSink* storage, CompletionSink* accept, CompletionSink* poll,
+                     CompletionSink* datagrams) {
     sinks_[static_cast<size_t>(Asker::kStorage)] = storage;
     sinks_[static_cast<size_t>(Asker::kAccept)] = accept;
     sinks_[static_cast<size_t>(Asker::kPoll)] = poll;
+    sinks_[static_cast<size_t>(Asker::kDatagrams)] = datagrams;
 }
 
 io_uring_sqe* Ring::entry() {
@@ -107,8 +109,7 @@ void Ring::drain() {
             uint64_t value = 0;
             [[maybe_unused]] const auto got = ::read(wake_fd_, &value, sizeof(value));
             if (!more) arm_wake();
-        } else if (asker < 3) {
-            EAGRE_ASSERT(sinks_[asker] != nullptr);
+        } else if (sinks_[asker] != nullptr) {
             sinks_[asker]->on_completion(cqe->user_data & ~kAskerMask, cqe->res, more);
         }
     }

@@ -13,7 +13,7 @@
 namespace eagre::io {
 
 /// Low three bits of user_data.
-enum class Asker : uint64_t { kStorage = 0, kAccept = 1, kPoll = 2, kWake = 3, kNobody = 4 };
+enum class Asker : uint64_t { kStorage = 0, kAccept = 1, kPoll = 2, kWake = 3, kNobody = 4, kDatagrams = 5 };
 inline constexpr uint64_t kAskerMask = 7;
 
 class CompletionSink {
@@ -32,7 +32,8 @@ class Ring : public Events {
     Ring& operator=(const Ring&) = delete;
     /// Errors: kKernelTooOld.
     Status open();
-    void set_sinks(CompletionSink* storage, CompletionSink* accept, CompletionSink* poll);
+    void set_sinks(CompletionSink* storage, CompletionSink* accept, CompletionSink* poll,
+                   CompletionSink* datagrams);
 
     /// A submission entry; null when the queue is full (submit happens with the next poll).
     io_uring_sqe* entry();
@@ -56,7 +57,7 @@ class Ring : public Events {
     int wake_fd_ = -1;
     std::atomic<bool> waiting_{false};
     std::atomic<bool> woken_{false};
-    CompletionSink* sinks_[3] = {};
+    CompletionSink* sinks_[kAskerMask + 1] = {};  // By Asker; null: we handle it, or nobody.
 };
 
 }  // namespace eagre::io

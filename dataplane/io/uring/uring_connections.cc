@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "dataplane/io/uring/socket_address.h"
 #include "dataplane/io/uring/uring_io.h"
 #include "wire/base/assert.h"
 
@@ -116,6 +117,17 @@ Result<ListenerId> UringConnections::listen_at(const sockaddr* address, socklen_
 uint16_t UringConnections::port_of(ListenerId listener) const {
     EAGRE_ASSERT_LT(listener.value, listeners_.size());
     return listeners_[listener.value].port;
+}
+
+Address UringConnections::peer_of(ConnectionId connection) const {
+    const Peer* peer = find(connection);
+    sockaddr_storage name{};
+    socklen_t length = sizeof(name);
+    if (peer == nullptr ||
+        ::getpeername(peer->fd, reinterpret_cast<sockaddr*>(&name), &length) != 0) {
+        return {};
+    }
+    return address_of(name);
 }
 
 void UringConnections::arm_accept(uint32_t listener) {

@@ -20,6 +20,7 @@ class UringConnections final : public Connections {
     Result<ListenerId> listen(std::string_view address, uint16_t port) override;
     Result<ListenerId> listen_unix(std::string_view path) override;
     uint16_t port_of(ListenerId listener) const override;
+    Address peer_of(ConnectionId connection) const override;
     size_t events(std::span<ConnectionEvent> events) override;
     Result<size_t> receive(ConnectionId connection, std::span<std::byte> target) override;
     Result<size_t> send(ConnectionId connection, std::span<const ByteSlice> slices) override;
@@ -62,6 +63,9 @@ class UringConnections final : public Connections {
     void arm_accept(uint32_t listener);
     void arm_poll(uint32_t slot);
     Peer* find(ConnectionId connection);
+    const Peer* find(ConnectionId connection) const {
+        return const_cast<UringConnections*>(this)->find(connection);
+    }
     static ConnectionId id_of(uint32_t slot, uint32_t generation) {
         return ConnectionId{(uint64_t{generation} << 32U) | slot};
     }

@@ -5,6 +5,7 @@
 #include "dataplane/io/uring/ring.h"
 #include "dataplane/io/uring/system_clock.h"
 #include "dataplane/io/uring/uring_connections.h"
+#include "dataplane/io/uring/uring_datagrams.h"
 #include "dataplane/io/uring/uring_storage.h"
 
 namespace eagre::io {
@@ -12,16 +13,18 @@ namespace {
 
 class UringIoImpl final : public UringIo {
   public:
-    UringIoImpl() : storage_(ring_), connections_(ring_) {}
+    UringIoImpl() : storage_(ring_), connections_(ring_), datagrams_(ring_) {}
 
     Status open(const UringOptions& options) {
         if (const Status opened = ring_.open(); !opened) return opened;
-        ring_.set_sinks(&storage_, connections_.accept_sink(), connections_.poll_sink());
+        ring_.set_sinks(&storage_, connections_.accept_sink(), connections_.poll_sink(), &datagrams_);
         if (const Status opened = storage_.open_root(options.root); !opened) return opened;
         seed_ = kernel_random();
         return {};
     }
-    Io io() override { return {ring_, connections_, storage_, storage_, clock_, seed_}; }
+    Io io() override {
+        return {ring_, connections_, datagrams_, storage_, storage_, clock_, seed_};
+    }
 
   private:
     // The ring goes last: requests under way still point into storage and connections.
@@ -29,6 +32,7 @@ class UringIoImpl final : public UringIo {
     Ring ring_;
     UringStorage storage_;
     UringConnections connections_;
+    UringDatagrams datagrams_;
     uint64_t seed_ = 0;
 };
 

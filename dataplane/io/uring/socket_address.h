@@ -1,0 +1,19 @@
+#pragma once
+// Between the kernel's socket addresses and ours.
+
+#include <string_view>
+
+#include <sys/socket.h>
+
+#include "dataplane/io/address.h"
+
+namespace eagre::io {
+
+/// family 0 when it is neither IPv4 nor IPv6.
+Address address_of(const sockaddr_storage& from);
+/// Returns the length used in `target`; 0 for family 0.
+socklen_t fill_sockaddr(const Address& address, sockaddr_storage& target);
+/// Numeric IPv4 or IPv6; family 0 when it is neither.
+Address parse_address(std::string_view text, uint16_t port);
+
+}  // namespace eagre::io
