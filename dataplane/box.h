@@ -14,6 +14,7 @@
 #include "dataplane/reactor/spsc_ring.h"
 #include "dataplane/shard/directory.h"
 #include "wire/base/result.h"
+#include "wire/frame/datagram.h"
 #include "wire/frame/frame.h"
 #include "wire/shm/stats.h"
 
@@ -64,6 +65,7 @@ struct Box {
     uint64_t box_id_high = 0;
     uint64_t box_id_low = 0;
     uint64_t incarnation = 0;
+    frame::DatagramSecret datagram_secret{};                       // Makes tokens; new with each start.
     uint32_t core_count = 0;
     uint32_t journal_count = 0;
     std::vector<bool> journal_available;                           // By journal id.

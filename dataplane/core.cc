@@ -46,6 +46,7 @@ Result<std::unique_ptr<Core>> Core::create(Box& box, CoreIndex index, io::Io io)
     auto sessions = ingress::Sessions::create(io.connections, *core, *core->stats_);
     if (!sessions) return sessions.error();
     core->sessions_ = std::move(*sessions);
+    core->door_ = std::make_unique<ingress::DatagramDoor>(io.datagrams, *core->sessions_, *core, *core->stats_);
     core->fanout_ = std::make_unique<fanout::Fanout>(*core, io.connections, *core->stats_);
 
     for (uint32_t id = 0; id < box.journal_count; ++id) {
@@ -178,7 +179,11 @@ Status Core::listen() {
     const auto listener = io_.connections.listen(box_.options.listen, port);
     if (!listener) return listener.error();
     listeners_.push_back(*listener);
-    box_.ports[index_.value] = io_.connections.port_of(*listener);
+    const uint16_t actual = io_.connections.port_of(*listener);
+    box_.ports[index_.value] = actual;
+    const Status datagrams = door_->open(box_.options.listen, actual, box_.datagram_secret);
+    // A port that the system has picked for TCP may be taken for UDP: then this core goes without, and says so in its hello.
+    if (!datagrams && (wanted != 0 || datagrams.error().code != Errc::kPortInUse)) return datagrams.error();
     return {};
 }
 
@@ -205,7 +210,10 @@ void Core::drop(reactor::OutletId id) {
     if (ingress::Session* session = sessions_->find(id)) sessions_->close(*session);
 }
 
-void Core::on_closed(ingress::Session& session) { fanout_->close_all(session.id); }
+void Core::on_closed(ingress::Session& session) {
+    fanout_->close_all(session.id);
+    door_->close(session);
+}
 
 Core::JournalSlot* Core::slot_of(const journal::Journal* journal) {
     for (auto& slot : journals_) {

@@ -17,6 +17,7 @@
 #include "dataplane/ack/ack_queue.h"
 #include "dataplane/box.h"
 #include "dataplane/fanout/fanout.h"
+#include "dataplane/ingress/datagram_door.h"
 #include "dataplane/ingress/session.h"
 #include "dataplane/io/io.h"
 #include "dataplane/journal/journal.h"
@@ -41,7 +42,7 @@ flatbuffers::Offset<wire::StreamInfo> encode_stream(flatbuffers::FlatBufferBuild
                                                     const shard::StreamEntry& stream, const Box& box,
                                                     bool with_shards);
 
-class Core : public ingress::FrameHandler, public fanout::Surroundings {
+class Core : public ingress::FrameHandler, public ingress::DatagramHandler, public fanout::Surroundings {
   public:
     /// Opens (recovers) the journals that this core serves. Blocking. Errors: as Journal::open.
     static Result<std::unique_ptr<Core>> create(Box& box, CoreIndex index, io::Io io);
@@ -75,6 +76,9 @@ class Core : public ingress::FrameHandler, public fanout::Surroundings {
     ingress::Handled on_frame(ingress::Session& session, const frame::FrameHeader& header,
                               std::span<const std::byte> payload) override;
     void on_closed(ingress::Session& session) override;
+    // -- ingress::DatagramHandler
+    ingress::Handled on_datagram(ingress::Session& session, const frame::FrameHeader& header,
+                                 std::span<const std::byte> payload) override;
 
     shm::CoreStats& stats() { return *stats_; }
 
@@ -128,8 +132,10 @@ class Core : public ingress::FrameHandler, public fanout::Surroundings {
     // frames.cc
     void on_hello(ingress::Session& session, const frame::FrameHeader& header, std::span<const std::byte> payload);
     void on_metadata(ingress::Session& session, const frame::FrameHeader& header, std::span<const std::byte> payload);
+    void on_open_datagrams(ingress::Session& session, const frame::FrameHeader& header, std::span<const std::byte> payload);
     ingress::Handled on_append(ingress::Session& session, const frame::FrameHeader& header,
-                               std::span<const std::byte> payload);
+                               std::span<const std::byte> payload, const ack::ReplyTo& to);
+    void refuse_append(const ack::ReplyTo& to, const frame::FrameHeader& header, Error error);
     ingress::Handled append_here(shard::Shard& shard, const frame::FrameHeader& header,
                                  std::span<const std::byte> payload, const ack::ReplyTo& to, bool check_map,
                                  bool may_block);
@@ -178,6 +184,7 @@ class Core : public ingress::FrameHandler, public fanout::Surroundings {
     shard::ProducerTable producers_;
     shard::Directory directory_;
     std::unique_ptr<ingress::Sessions> sessions_;
+    std::unique_ptr<ingress::DatagramDoor> door_;
     std::unique_ptr<fanout::Fanout> fanout_;
     std::unique_ptr<shard::RetentionClock> retention_clock_;
 

@@ -46,7 +46,10 @@ Handled Core::on_frame(Session& session, const FrameHeader& header, std::span<co
             on_hello(session, header, payload);
             return Handled::kDone;
         case FrameKind::kAppend:
-            return on_append(session, header, payload);
+            return on_append(session, header, payload, {ack::ReplyTo::Kind::kConnection, index_, session.id});
+        case FrameKind::kOpenDatagrams:
+            on_open_datagrams(session, header, payload);
+            return Handled::kDone;
         case FrameKind::kCredit:
             fanout_->credit(session.id, header);
             return Handled::kDone;
@@ -110,6 +113,7 @@ void Core::on_hello(Session& session, const FrameHeader& header, std::span<const
     table.add_ports(ports);
     table.add_monotonic_ns(now_ns_);
     table.add_incarnation(box_.incarnation);
+    table.add_features(door_->is_open() ? frame::kFeatureDatagrams : 0);
     builder.Finish(table.Finish());
     session.outlet.push(frame::reply_to(header, FrameKind::kHelloReply), padded(builder, cold_payload_));
     sessions_->mark_dirty(session);
@@ -160,8 +164,48 @@ flatbuffers::Offset<wire::StreamInfo> encode_stream(flatbuffers::FlatBufferBuild
                                   builder.CreateVector(shards), static_cast<uint32_t>(stream.shards.size()));
 }
 
-Handled Core::on_append(Session& session, const FrameHeader& header, std::span<const std::byte> payload) {
-    const ack::ReplyTo to{ack::ReplyTo::Kind::kConnection, index_, session.id};
+// The right to send datagrams is a connection's: what it may do by frame it may do by datagram, and both end together.
+void Core::on_open_datagrams(Session& session, const FrameHeader& header, std::span<const std::byte> payload) {
+    const auto* request = verified<wire::OpenDatagrams>(payload);
+    if (request == nullptr) {
+        sessions_->close_bad(session, header, error_of(Errc::kBadSchema));
+        return;
+    }
+    const std::string_view name = request->client_name() != nullptr ? request->client_name()->string_view() : std::string_view{};
+    const auto token = door_->admit(session, io_.connections.peer_of(session.connection), request->datagram_bytes(), name);
+    if (!token) {
+        reply_error(session, header, FrameKind::kDatagramsOpened, token.error());
+        return;
+    }
+    flatbuffers::FlatBufferBuilder builder;
+    builder.Finish(wire::CreateDatagramsOpened(builder, ingress::DatagramDoor::session_number(session), token->high, token->low,
+                                               box_.ports[index_.value], kDatagramWindow, kDatagramBytesMax));
+    session.outlet.push(frame::reply_to(header, FrameKind::kDatagramsOpened), padded(builder, cold_payload_));
+    sessions_->mark_dirty(session);
+}
+
+Handled Core::on_datagram(Session& session, const FrameHeader& header, std::span<const std::byte> payload) {
+    const ack::ReplyTo to{ack::ReplyTo::Kind::kDatagram, index_, session.id};
+    if (header.kind != FrameKind::kAppend) {
+        count_error(Errc::kBadKind);
+        reply(to, frame::reply_to(header, FrameKind::kError, error_of(Errc::kBadKind, static_cast<uint64_t>(header.kind))));
+        return Handled::kDone;
+    }
+    if (session.unanswered >= ingress::kUnansweredMax) return Handled::kBlocked;
+    return on_append(session, header, payload, to);
+}
+
+void Core::refuse_append(const ack::ReplyTo& to, const FrameHeader& header, Error error) {
+    count_error(error.code);
+    if (frame::ack_mode_of(header) == frame::AckMode::kNone) return;
+    FrameHeader answer = frame::reply_to(header, FrameKind::kAppendReply, error);
+    answer.number = header.number;
+    reply(to, answer);
+}
+
+Handled Core::on_append(Session& session, const FrameHeader& header, std::span<const std::byte> payload,
+                        const ack::ReplyTo& to) {
+    const bool by_datagram = to.kind == ack::ReplyTo::Kind::kDatagram;
     FrameHeader routed = header;
     bool check_map = true;
     if ((header.flags & frame::kAppendRouteForMe) != 0) {
@@ -184,7 +228,8 @@ Handled Core::on_append(Session& session, const FrameHeader& header, std::span<c
             }
         }
         if (refused != Errc::kOk) {
-            reply_error(session, header, FrameKind::kAppendReply, error_of(refused));
+            if (refused == Errc::kBadCrc && by_datagram) return Handled::kClose;  // Lost on the way, so to speak.
+            refuse_append(to, header, error_of(refused));
             return refused == Errc::kBadCrc ? Handled::kClose : Handled::kDone;
         }
         routed.shard = target->id.value;
@@ -196,14 +241,14 @@ Handled Core::on_append(Session& session, const FrameHeader& header, std::span<c
     const auto place = directory_.find_shard(ShardId{routed.shard});
     if (place.shard == nullptr || place.shard->core == index_) {
         const bool missing = place.shard != nullptr && !place.shard->available;
-        reply_error(session, header, FrameKind::kAppendReply, error_of(missing ? Errc::kUnavailable : Errc::kUnknownShard));
+        refuse_append(to, header, error_of(missing ? Errc::kUnavailable : Errc::kUnknownShard));
         return Handled::kDone;
     }
-    if (payload.size() > kHandoverPayloadBytesMax) {
-        reply_error(session, header, FrameKind::kAppendReply,
-                    error_of(Errc::kNotOwner, box_.ports[place.shard->core.value]));
+    // Datagrams are not handed over: their client has a token from each core, and goes there.
+    if (payload.size() > kHandoverPayloadBytesMax || by_datagram) {
+        refuse_append(to, header, error_of(Errc::kNotOwner, box_.ports[place.shard->core.value]));
     } else if (!hand_over(place.shard->core, session.id, routed, payload)) {
-        reply_error(session, header, FrameKind::kAppendReply, error_of(Errc::kBusy));
+        refuse_append(to, header, error_of(Errc::kBusy));
     } else if (frame::ack_mode_of(header) != frame::AckMode::kNone) {
         ++session.unanswered;
     }
@@ -232,6 +277,8 @@ Handled Core::append_here(shard::Shard& shard, const FrameHeader& header, std::s
     if (!appended) {
         const Error error = appended.error();
         if (error.code == Errc::kBusy && may_block) return Handled::kBlocked;
+        // A datagram that was corrupted on the way counts as lost: no answer, or it would not come again.
+        if (error.code == Errc::kBadCrc && to.kind == ack::ReplyTo::Kind::kDatagram) return Handled::kClose;
         count_error(error.code);
         if (mode != frame::AckMode::kNone) {
             FrameHeader answer = frame::reply_to(header, FrameKind::kAppendReply, error);
@@ -263,7 +310,7 @@ Handled Core::append_here(shard::Shard& shard, const FrameHeader& header, std::s
     }
     if (mode == frame::AckMode::kDurable) {
         entry.to = to;
-        if (to.kind == ack::ReplyTo::Kind::kConnection) {
+        if (to.kind == ack::ReplyTo::Kind::kConnection || to.kind == ack::ReplyTo::Kind::kDatagram) {
             if (Session* session = sessions_->find(to.outlet)) ++session->unanswered;
         }
     } else if (mode == frame::AckMode::kAppended || to.kind == ack::ReplyTo::Kind::kCore) {
@@ -361,6 +408,9 @@ void Core::reply(const ack::ReplyTo& to, const FrameHeader& header) {
                 session->outlet.push(header);
                 sessions_->mark_dirty(*session);
             }
+            return;
+        case ack::ReplyTo::Kind::kDatagram:
+            if (Session* session = sessions_->find(to.outlet)) door_->answer(*session, header);
             return;
         case ack::ReplyTo::Kind::kCore: {
             reactor::SpscRing& ring = box_.reply_rings[index_.value][to.core.value];

@@ -139,6 +139,10 @@ int serve(Options options) {
     const auto identity =
         open_data_directory(files, box.core_count, options.journal.segment_bytes, (*directory_io)->io().seed);
     if (!identity) return end(fail(options.data.c_str(), identity.error()));
+    for (size_t at = 0; at < box.datagram_secret.size(); at += sizeof(uint64_t)) {
+        const uint64_t random = io::kernel_random();
+        std::memcpy(box.datagram_secret.data() + at, &random, sizeof(random));
+    }
     box.box_id_high = identity->id_high;
     box.box_id_low = identity->id_low;
     box.journal_count = identity->journal_count;

@@ -28,6 +28,7 @@ bool Core::turn() {
     size_t work = take_in_events();
     work += take_in_messages();
     work += sessions_->receive(now_ns_, !journals_behind() && !stopping_);
+    work += door_->receive(now_ns_, !journals_behind() && !stopping_);
     for (auto& slot : journals_) slot->journal->poll(now_ns_);
     work += acknowledge();
     if (!jobs_.empty()) work += work_on_jobs();
@@ -36,6 +37,7 @@ bool Core::turn() {
     work += fanout_->pump();
     if (fanout_->busy()) ++work;
     sessions_->flush();
+    door_->flush(now_ns_);
     wake_cores();
     if (now_ns_ >= housekeeping_ns_) housekeeping(now_ns_);
 
@@ -52,7 +54,7 @@ bool Core::turn() {
 }
 
 uint64_t Core::wait_ns() const {
-    uint64_t until_ns = now_ns_ + kHousekeepingNs;
+    uint64_t until_ns = std::min(now_ns_ + kHousekeepingNs, door_->next_timer_ns());
     for (const auto& slot : journals_) until_ns = std::min(until_ns, slot->journal->next_timer_ns());
     return until_ns - std::min(until_ns, now_ns_);
 }
@@ -155,7 +157,7 @@ size_t Core::acknowledge() {
             header.number = entry.batch.value;
             header.sequence = entry.first_sequence.value;
             header.record_count = entry.record_count;
-            if (entry.to.kind == ack::ReplyTo::Kind::kConnection) {
+            if (entry.to.kind == ack::ReplyTo::Kind::kConnection || entry.to.kind == ack::ReplyTo::Kind::kDatagram) {
                 ingress::Session* session = sessions_->find(entry.to.outlet);
                 if (session != nullptr) --session->unanswered;
             }
@@ -223,6 +225,7 @@ void Core::housekeeping(uint64_t now_ns) {
     housekeeping_ns_ = now_ns + kHousekeepingNs;
     stats_->heartbeat_ns = now_ns;
     sessions_->expire(now_ns);
+    door_->housekeeping();
     // Summed aside first: a reader of the board never sees half a sum.
     journal::JournalStats sum;
     for (const auto& slot : journals_) {

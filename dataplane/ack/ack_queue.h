@@ -14,12 +14,12 @@
 
 namespace eagre::ack {
 
-/// Who hears of it: a connection of this core or of another one, or nobody.
+/// Who hears of it: a connection of this core, by its pipe or by datagram, or one of another core, or nobody.
 struct ReplyTo {
-    enum class Kind : uint8_t { kNobody, kConnection, kCore };
+    enum class Kind : uint8_t { kNobody, kConnection, kDatagram, kCore };
     Kind kind = Kind::kNobody;
     CoreIndex core;                // kCore: where the connection lives.
-    reactor::OutletId outlet;      // kConnection, kCore.
+    reactor::OutletId outlet;      // kConnection, kDatagram, kCore.
 };
 
 struct AckEntry {

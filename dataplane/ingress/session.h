@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "dataplane/ingress/datagram_session.h"
 #include "dataplane/io/connections.h"
 #include "dataplane/io/memory.h"
 #include "dataplane/reactor/outlet.h"
@@ -43,6 +44,7 @@ struct Session {
     std::vector<std::byte> rest;   // Received, not yet handled; begins at a frame.
     enum class RestClass : uint8_t { kSmall, kLarge, kHuge };
     RestClass rest_class = RestClass::kSmall;
+    std::unique_ptr<DatagramSession> datagrams;  // Null: sends none.
 };
 
 /// What handling a frame came to.

@@ -13,7 +13,7 @@
 namespace eagre::shm {
 
 inline constexpr uint64_t kStatsMagic = 0x3154415453474145;  // "EAGSTAT1"
-inline constexpr uint32_t kStatsVersion = 1;
+inline constexpr uint32_t kStatsVersion = 2;
 inline constexpr uint32_t kErrcSlots = 128;
 
 struct StatsHeader {
@@ -27,6 +27,20 @@ struct StatsHeader {
     uint64_t reserved[2] = {};
 };
 static_assert(sizeof(StatsHeader) == 56);
+
+inline constexpr uint32_t kDatagramProducerSlots = 64;  // Per core.
+
+/// One session that sends datagrams. Kept when it has ended, until another needs the slot.
+struct DatagramProducer {
+    uint64_t session = 0;               // 0: slot unused. Written last.
+    uint64_t open = 0;                  // 0 or 1.
+    uint64_t port = 0;                  // That it sends from.
+    uint64_t received = 0;              // Packets, each counted once.
+    uint64_t missing = 0;               // Gaps between the numbers of fire-and-forget packets. Now: a late one fills its gap.
+    uint64_t dropped = 0;               // Fire-and-forget packets that came and found no room.
+    char name[48] = {};                 // As the client calls itself; NUL-padded.
+};
+static_assert(sizeof(DatagramProducer) == 96);
 
 /// All counters only grow since start unless "now" is said.
 struct CoreStats {
@@ -66,11 +80,22 @@ struct CoreStats {
     uint64_t disk_full = 0;             // Now, 0 or 1.
     uint64_t clock_waits = 0;           // Now: retention waits for `eagre clock accept`.
     uint64_t stall_ns_max = 0;          // Longest turn.
+    uint64_t datagram_sessions = 0;     // Now.
+    uint64_t datagrams_in = 0;          // Received, good or bad.
+    uint64_t datagrams_out = 0;
+    uint64_t datagrams_refused = 0;     // Corrupt, or without the right token, host and port.
+    uint64_t datagrams_repeated = 0;    // Had come before.
+    uint64_t datagrams_early = 0;       // Kept until the gap before them was filled.
+    uint64_t datagrams_dropped = 0;     // No room: numbered ones come again, others are lost.
+    uint64_t datagrams_overflowed = 0;  // Dropped by the kernel: the socket was full.
+    uint64_t datagrams_missing = 0;     // Gaps in fire-and-forget numbers, all sessions.
+    uint64_t datagram_answers_dropped = 0;
     uint64_t errors[kErrcSlots] = {};   // By Errc: typed errors given to somebody.
     Histogram ack_ns;                   // Frame complete in memory -> acknowledgement handed to the socket.
     Histogram write_ns;
     Histogram sync_ns;
     Histogram turn_ns;                  // Turns that did something.
+    DatagramProducer datagram_producers[kDatagramProducerSlots];
 };
 
 struct ShardStats {
