@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <functional>
 #include <map>
 #include <memory>
 #include <vector>
@@ -89,7 +90,11 @@ class FrameClient final : public client::ConnectionEvents {
 
 class CoreRig {
   public:
-    explicit CoreRig(uint32_t core_count, uint64_t seed = 1, const std::vector<bool>& journals_available = {})
+    /// Stands between a core and its simulated I/O.
+    using WrapIo = std::function<io::Io(uint32_t core, io::Io io)>;
+
+    explicit CoreRig(uint32_t core_count, uint64_t seed = 1, const std::vector<bool>& journals_available = {},
+                     const WrapIo& wrap = {})
         : world(seed) {
         Options options;
         options.port = 5000;
@@ -110,7 +115,7 @@ class CoreRig {
         if (!journals_available.empty()) box.journal_available = journals_available;
         std::vector<Core*> all;
         for (uint32_t index = 0; index < core_count; ++index) {
-            auto core = Core::create(box, CoreIndex{index}, node->io(index));
+            auto core = Core::create(box, CoreIndex{index}, wrap ? wrap(index, node->io(index)) : node->io(index));
             EXPECT_TRUE(core.has_value());
             cores.push_back(std::move(*core));
             all.push_back(cores.back().get());
