@@ -148,9 +148,9 @@ struct StartAt {
 struct ConsumerOptions {
     enum class Mode : uint8_t { kSubscribe, kPull };
     Mode mode = Mode::kSubscribe;
-    StartAt start;
-    std::vector<ShardId> shards;                    // Empty: all shards of the stream.
-    std::vector<std::pair<ShardId, SequenceNumber>> resume;  // Overrides `start` for these: next sequence number wanted.
+    StartAt start = {};
+    std::vector<ShardId> shards = {};               // Empty: all shards of the stream.
+    std::vector<std::pair<ShardId, SequenceNumber>> resume = {};  // Overrides `start` for these: next sequence number wanted.
     uint32_t credit_bytes = 4 * 1024 * 1024;        // Per shard: what may be on its way.
     uint64_t pull_bytes = 1024 * 1024;              // kPull: bytes per read.
     uint64_t pull_interval_ns = 1'000'000;          // kPull: pause at the tail.

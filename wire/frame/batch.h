@@ -20,8 +20,8 @@ namespace eagre::frame {
 /// One record in a verified batch. Views into the batch's bytes.
 struct RecordView {
     std::string_view partition_key;
-    std::span<const std::byte> data;
-    std::optional<HashKey> explicit_hash;
+    std::span<const std::byte> data = {};
+    std::optional<HashKey> explicit_hash = std::nullopt;
     uint64_t source_time_ns = 0;   // 0: none given.
     uint64_t source_sequence = 0;  // 0: none given (feeds).
 };
