@@ -55,6 +55,10 @@ struct ClientOptions {
     uint64_t request_timeout_ns = 5'000'000'000ULL;   // Of one request, retries included.
     uint64_t reconnect_ns_min = 1'000'000ULL;         // Back-off doubles from here with jitter ...
     uint64_t reconnect_ns_max = 200'000'000ULL;       // ... to here.
+    /// Batches go by UDP, one per datagram; all else, and batches too large for one, by TCP. Producers are then idempotent
+    /// unless they want no acknowledgement at all; those are sent once and may be lost, and the box counts the gaps.
+    bool datagrams = false;
+    uint32_t datagram_bytes = kDatagramBytesDefault;  // 0: what the path takes. At most kDatagramBytesMax.
 };
 
 class Producer;

@@ -90,7 +90,8 @@ Status ClientImpl::open() {
     const uint64_t deadline = now_ns() + options_.request_timeout_ns;
     if (wait_until(deadline, [&] {
             const Errc last = first.last_error().code;
-            return first.ready() || last == Errc::kBadVersion || last == Errc::kBadMagic || last == Errc::kBadArgument;
+            return first.ready() || last == Errc::kBadVersion || last == Errc::kBadMagic || last == Errc::kBadArgument ||
+                   last == Errc::kUnavailable;
         }) && first.ready()) {
         return {};
     }

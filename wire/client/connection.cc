@@ -43,12 +43,22 @@ void Connection::push(FrameHeader header, std::span<const std::byte> payload) {
 void Connection::push_shared(SendBufferPointer frame) {
     EAGRE_ASSERT_GE(frame->bytes.size(), frame::kHeaderBytes);
     frame->handed_over = false;
+    if (path_ != nullptr && path_->takes(frame->bytes.size())) {
+        path_->push(std::move(frame));
+        return;
+    }
     outgoing_.emplace_back().shared = std::move(frame);
+}
+
+uint32_t Connection::batch_bytes_max() const {
+    if (path_ == nullptr) return UINT32_MAX;
+    return path_->datagram_bytes() - static_cast<uint32_t>(frame::kDatagramHeaderBytes + frame::kHeaderBytes);
 }
 
 uint64_t Connection::next_timer_ns() const {
     if (state_ == State::kIdle) return retry_at_ns_;
-    return state_ == State::kConnecting ? began_ns_ + kConnectNsMax : UINT64_MAX;
+    if (state_ != State::kReady) return began_ns_ + kConnectNsMax;
+    return path_ != nullptr ? path_->next_timer_ns() : UINT64_MAX;
 }
 
 bool Connection::poll(uint64_t now_ns) {
@@ -56,12 +66,13 @@ bool Connection::poll(uint64_t now_ns) {
         if (now_ns < retry_at_ns_) return false;
         begin(now_ns);
     }
-    if (state_ == State::kConnecting && now_ns > began_ns_ + kConnectNsMax) {
+    if (state_ != State::kReady && now_ns > began_ns_ + kConnectNsMax) {
         lose(error_of(Errc::kTimeout), now_ns);
         return true;
     }
     bool moved = send();
     if (state_ != State::kIdle) moved = receive(now_ns) || moved;
+    if (path_ != nullptr) moved = poll_datagrams(now_ns) || moved;
     if (state_ != State::kIdle) moved = send() || moved;
     return moved;
 }
@@ -95,6 +106,7 @@ void Connection::lose(Error why, uint64_t now_ns) {
     const bool was_up = state_ != State::kIdle;
     if (was_up) transport_.close(pipe_);
     state_ = State::kIdle;
+    path_.reset();
     last_error_ = why;
     outgoing_.clear();
     front_sent_ = 0;
@@ -203,12 +215,22 @@ void Connection::handle(uint64_t now_ns) {
                 return;
             }
             const auto* reply = flatbuffers::GetRoot<wire::HelloReply>(raw);
-            std::vector<uint16_t> ports;
+            ports_.clear();
             if (reply->ports() != nullptr)
-                ports.assign(reply->ports()->begin(), reply->ports()->end());
-            state_ = State::kReady;
-            back_off_ns_ = 0;
-            events_.on_ready(core_, ports, reply->incarnation());
+                ports_.assign(reply->ports()->begin(), reply->ports()->end());
+            incarnation_ = reply->incarnation();
+            if (options_.datagrams && (reply->features() & frame::kFeatureDatagrams) == 0) {
+                lose(error_of(Errc::kUnavailable), now_ns);
+                return;
+            }
+            if (options_.datagrams) ask_for_datagrams();
+            else become_ready();
+        } else if (state_ == State::kOpeningDatagrams) {
+            if (const Status opened = open_datagrams(*header, payload); !opened) {
+                lose(opened.error(), now_ns);
+                return;
+            }
+            become_ready();
         } else {
             events_.on_frame(core_, *header, payload);
         }

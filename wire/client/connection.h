@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "wire/client/client.h"
+#include "wire/client/datagram_path.h"
 #include "wire/client/send_buffer.h"
 #include "wire/client/transport.h"
 #include "wire/frame/frame.h"
@@ -47,12 +49,18 @@ class Connection {
 
     /// Queues a frame; sealed here. Small frames are copied.
     void push(frame::FrameHeader header, std::span<const std::byte> payload = {});
-    /// Queues a whole sealed frame; its bytes must not change while use_count() is above 1.
+    /// Queues a whole sealed Append, for the datagram path if there is one that takes it; its bytes must not change while
+    /// use_count() is above 1.
     void push_shared(SendBufferPointer frame);
     /// Gives this pipe up, as if the other side had closed it.
     void drop(Error why) {
         if (state_ != State::kIdle) lose(why, transport_.monotonic_ns());
     }
+
+    /// Payload bytes of a batch that goes by datagram; UINT32_MAX without datagrams.
+    uint32_t batch_bytes_max() const;
+    /// Null: no datagrams.
+    const DatagramPath* datagrams() const { return path_.get(); }
 
     /// Connects if it must and may, sends, receives. Returns true when something moved.
     bool poll(uint64_t now_ns);
@@ -60,7 +68,7 @@ class Connection {
     uint64_t next_timer_ns() const;
 
   private:
-    enum class State : uint8_t { kIdle, kConnecting, kReady };
+    enum class State : uint8_t { kIdle, kConnecting, kOpeningDatagrams, kReady };
     struct Outgoing {
         SendBufferPointer shared;
         std::vector<std::byte> owned;
@@ -73,6 +81,10 @@ class Connection {
     bool send();
     bool receive(uint64_t now_ns);
     void handle(uint64_t now_ns);
+    void become_ready();
+    void ask_for_datagrams();
+    Status open_datagrams(const frame::FrameHeader& header, std::span<const std::byte> payload);
+    bool poll_datagrams(uint64_t now_ns);
 
     Transport& transport_;
     ConnectionEvents& events_;
@@ -90,6 +102,9 @@ class Connection {
     std::vector<std::byte> buffer_;
     size_t begin_ = 0;
     size_t end_ = 0;
+    std::unique_ptr<DatagramPath> path_;
+    std::vector<uint16_t> ports_;  // As the hello said; told with on_ready.
+    uint64_t incarnation_ = 0;
     uint64_t epoch_ = 0;  // Counts pipes: a callback may lose this one.
 };
 

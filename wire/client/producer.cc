@@ -31,10 +31,12 @@ ProducerImpl::ProducerImpl(ClientImpl& client, const StreamDescription& stream,
     // Nothing answers a batch without acknowledgement, so a lost number would block all that follow
     // it.
     if (options_.ack == frame::AckMode::kNone) options_.idempotent = false;
+    else if (client_.options().datagrams) options_.idempotent = true;  // A lost answer is asked for again.
     options_.batch_bytes =
         std::min(options_.batch_bytes, static_cast<uint32_t>(kBatchBytesMax) - kBatchBytesMargin);
     options_.batch_record_count =
         std::clamp(options_.batch_record_count, 1U, static_cast<uint32_t>(kBatchRecordCountMax));
+    fit_datagrams();
     build_routes();
 }
 
@@ -128,6 +130,13 @@ void ProducerImpl::close_batch(Lane& lane) {
     ++stats_.batch_count;
     lane.queue.push_back(std::move(lane.open));
     send(lane, lane.opened_ns);
+}
+
+// Batches of the size that goes into one datagram of the narrowest path; a larger one would go by TCP.
+void ProducerImpl::fit_datagrams() {
+    if (!client_.options().datagrams) return;
+    for (uint32_t core = 0; const Connection* connection = client_.connection(core); ++core)
+        options_.batch_bytes = std::min(options_.batch_bytes, connection->batch_bytes_max());
 }
 
 // The window is full. Batches that only linger would keep it so: the oldest go, until half of the

@@ -277,6 +277,7 @@ void ProducerImpl::on_lost(uint32_t core, Error /*why*/) {
 
 void ProducerImpl::on_ready(uint32_t core) {
     const uint64_t now = client_.now_ns();
+    fit_datagrams();
     for (const auto& lane : lanes_) {
         if (lane->shard.core == core) send(*lane, now);
     }
@@ -310,6 +311,7 @@ bool ProducerImpl::on_poll(uint64_t now_ns) {
 
 void ProducerImpl::check_time(uint64_t now_ns) {
     next_check_ns_ = now_ns + kCheckNs;
+    fit_datagrams();
     for (const auto& lane : lanes_) {
         if (!lane->queue.empty() && now_ns > lane->queue.front()->deadline_ns)
             expire(*lane, now_ns);

@@ -114,6 +114,7 @@ class ProducerImpl final : public Producer, public Asker {
     void open_batch(Lane& lane);
     void close_batch(Lane& lane);
     void make_room();
+    void fit_datagrams();
     void link_linger(Lane& lane);
     void unlink_linger(Lane& lane);
     BatchPointer take_batch();

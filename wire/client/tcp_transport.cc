@@ -22,11 +22,30 @@
 
 #include "wire/base/assert.h"
 #include "wire/client/transport.h"
+#include "wire/client/udp_socket.h"
 
 namespace eagre::client {
 namespace {
 
 constexpr size_t kSliceCountMax = 64;
+
+// Returns the length used in `target`; 0 when `address` is no numeric IPv4 or IPv6.
+socklen_t numeric_address(std::string_view address, uint16_t port, sockaddr_storage& target) {
+    const std::string text(address);
+    auto* v4 = reinterpret_cast<sockaddr_in*>(&target);
+    auto* v6 = reinterpret_cast<sockaddr_in6*>(&target);
+    if (::inet_pton(AF_INET, text.c_str(), &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(port);
+        return sizeof(sockaddr_in);
+    }
+    if (::inet_pton(AF_INET6, text.c_str(), &v6->sin6_addr) == 1) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons(port);
+        return sizeof(sockaddr_in6);
+    }
+    return 0;
+}
 
 class TcpTransport final : public Transport {
   public:
@@ -104,6 +123,26 @@ class TcpTransport final : public Transport {
         // A connect under way answers ENOTCONN; one that failed answers its own error.
         if (errno == ENOTCONN) return size_t{0};
         return os_error(Errc::kDisconnected, errno);
+    }
+
+    Result<PipeId> open_datagrams(std::string_view address, uint16_t port) override {
+        sockaddr_storage target{};
+        const socklen_t length = numeric_address(address, port, target);
+        if (length == 0) return Errc::kBadArgument;
+        const auto fd = open_udp_socket(reinterpret_cast<const sockaddr*>(&target), length);
+        if (!fd) return fd.error();
+        epoll_event event{};
+        event.events = EPOLLIN | EPOLLOUT | EPOLLET;
+        ::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, *fd, &event);
+        fds_.push_back(*fd);
+        return PipeId{fds_.size()};
+    }
+    uint32_t datagram_bytes(PipeId pipe) override { return udp_datagram_bytes(fd_of(pipe)); }
+    Result<size_t> send_datagrams(PipeId pipe, std::span<const DatagramSlices> datagrams) override {
+        return fd_of(pipe) < 0 ? Result<size_t>(Errc::kDisconnected) : send_udp(fd_of(pipe), datagrams);
+    }
+    Result<size_t> receive_datagrams(PipeId pipe, std::span<std::byte> area, std::span<uint32_t> lengths) override {
+        return fd_of(pipe) < 0 ? Result<size_t>(Errc::kDisconnected) : receive_udp(fd_of(pipe), area, lengths);
     }
 
     void close(PipeId pipe) override {

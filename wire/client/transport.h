@@ -21,6 +21,12 @@ struct Slice {
     size_t bytes = 0;
 };
 
+/// One datagram to send, in two pieces.
+struct DatagramSlices {
+    Slice envelope;
+    Slice frame;  // May be empty.
+};
+
 class Transport {
   public:
     virtual ~Transport() = default;
@@ -32,6 +38,20 @@ class Transport {
     /// Bytes received; 0 when there are none now. Errors: kDisconnected.
     virtual Result<size_t> receive(PipeId pipe, std::span<std::byte> target) = 0;
     virtual void close(PipeId pipe) = 0;
+
+    // -- Datagrams; a transport need not have them. close() and wait() are for these pipes too.
+    /// A socket that exchanges datagrams with one address. Errors: kUnavailable (this transport has none), kBadArgument, kIo.
+    virtual Result<PipeId> open_datagrams(std::string_view /*address*/, uint16_t /*port*/) { return Errc::kUnavailable; }
+    /// Largest datagram that the path is known to take.
+    virtual uint32_t datagram_bytes(PipeId /*pipe*/) { return 0; }
+    /// How many from the front were sent; 0: no room now. Errors: kBadLength (the first is larger than the path takes; detail =
+    /// what it takes), kDisconnected.
+    virtual Result<size_t> send_datagrams(PipeId /*pipe*/, std::span<const DatagramSlices> /*datagrams*/) { return Errc::kDisconnected; }
+    /// Fills as many equal parts of `area` as there are `lengths`; returns how many. Errors: kDisconnected.
+    virtual Result<size_t> receive_datagrams(PipeId /*pipe*/, std::span<std::byte> /*area*/, std::span<uint32_t> /*lengths*/) {
+        return Errc::kDisconnected;
+    }
+
     /// Waits until some pipe can make progress, at most `timeout_ns` (0: only looks).
     virtual void wait(uint64_t timeout_ns) = 0;
     virtual uint64_t monotonic_ns() = 0;
@@ -40,7 +60,7 @@ class Transport {
     virtual uint64_t random() = 0;
 };
 
-/// Sockets, epoll, CLOCK_MONOTONIC, getrandom. `spin`: wait() polls (with sched_yield) instead of blocking, for latency.
+/// Sockets (TCP, Unix, UDP), epoll, CLOCK_MONOTONIC, getrandom. `spin`: wait() polls (with sched_yield) instead of blocking, for latency.
 std::unique_ptr<Transport> make_tcp_transport(bool spin = false);
 
 }  // namespace eagre::client
