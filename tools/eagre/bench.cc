@@ -117,8 +117,7 @@ int run_bench(BenchOptions options) {
         plan.producer.batch_bytes = options.batch_bytes;
         plan.producer.linger_ns = options.linger_us * 1000;
         plan.producer.window_bytes = options.window_bytes;
-        plan.producer.ack =
-            options.ack == "appended" ? frame::AckMode::kAppended : frame::AckMode::kDurable;
+        plan.producer.ack = ack_mode(options.ack);
         plan.source = sources.back().get();
         plan.record_count = share_of(options.records, options.producers, i);
         plan.duration_ns = static_cast<uint64_t>(options.seconds * 1e9);
@@ -131,7 +130,7 @@ int run_bench(BenchOptions options) {
     for (uint32_t i = 0; i < options.consumers; ++i) {
         load::ReaderPlan plan;
         plan.stream = stream.name();
-        plan.client = options.target.client_options();
+        plan.client = options.target.reader_options();
         plan.client.name = fmt::format("bench-consumer-{}", i);
         plan.consumer.mode = options.mode == "pull" ? client::ConsumerOptions::Mode::kPull
                                                     : client::ConsumerOptions::Mode::kSubscribe;
@@ -177,6 +176,7 @@ void add_bench(CLI::App& app, int& status) {
         app.add_subcommand("bench", "Measure a running appliance: rates, latencies, losses");
     auto options = std::make_shared<BenchOptions>();
     options->target.add_options(*command);
+    options->target.add_datagram_options(*command);
     command->add_option("--stream", options->stream,
                         "Use this stream [one of our own, deleted at the end]");
     command->add_option("--shards", options->shards, "Shards of our own stream [4]")
@@ -202,8 +202,8 @@ void add_bench(CLI::App& app, int& status) {
                         "... or this long after its first record [1000]");
     command->add_option("--window-bytes", options->window_bytes,
                         "Unacknowledged bytes of one producer [4194304]");
-    command->add_option("--ack", options->ack, "Acknowledge when durable or appended [durable]")
-        ->check(CLI::IsMember({"durable", "appended"}));
+    command->add_option("--ack", options->ack, "Acknowledge when durable or appended; none: send once and forget [durable]")
+        ->check(CLI::IsMember({"durable", "appended", "none"}));
     command->add_option("--pin", options->pin,
                         "CPUs for our threads, in turn, like 1 or 1,3 [not pinned]");
     command->add_flag("--spin", options->spin,
@@ -219,6 +219,7 @@ void add_bench(CLI::App& app, int& status) {
         "Examples:\n"
         "  eagre bench                                       as fast as it goes, 5 s\n"
         "  eagre bench --rate 50000 --seconds 10             latencies at a steady load\n"
+        "  eagre bench --udp --rate 50000 --seconds 10       the same by datagram\n"
         "  eagre bench --rate 200000 --producers 2 --consumers 4 --pin 1-3\n"
         "  eagre bench --records 1000000 --record-bytes 1024 --shards 1000 --keys 100000 --json");
     command->callback([options, &status] { status = run_bench(*options); });

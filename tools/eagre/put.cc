@@ -38,6 +38,7 @@ struct PutOptions {
     std::vector<std::string> files;
     load::KeyRuleOptions key;
     uint64_t rate_per_s = 0;
+    std::string ack = "durable";
     bool json = false;
 };
 
@@ -48,6 +49,7 @@ class Putter {
           client_(options.target.connect()),
           progress_(isatty(STDERR_FILENO) != 1) {
         client::ProducerOptions producer;
+        producer.ack = ack_mode(options.ack);
         auto made = client_->make_producer(options.stream, producer);
         if (!made) fail("stream " + options.stream, made.error());
         producer_ = std::move(*made);
@@ -145,8 +147,8 @@ class Putter {
             fmt::print("{}\n", json.dump());
         } else {
             fmt::print(stderr,
-                       "{} records sent, {} acknowledged durable, {} failed, in {} ({}/s)\n",
-                       grouped(count_), grouped(stats.acknowledged_count),
+                       "{} records sent, {} {}, {} failed, in {} ({}/s)\n", grouped(count_),
+                       grouped(stats.acknowledged_count), outcome_word(),
                        grouped(stats.failed_count), clock_text(seconds),
                        grouped(static_cast<double>(count_) / std::max(seconds, 1e-3)));
         }
@@ -160,6 +162,10 @@ class Putter {
     }
 
   private:
+    const char* outcome_word() const {
+        if (options_.ack == "none") return "handed to the network";
+        return options_.ack == "appended" ? "acknowledged as appended" : "acknowledged durable";
+    }
     uint64_t now_ns() { return client_->transport().monotonic_ns(); }
 
     const PutOptions& options_;
@@ -193,6 +199,10 @@ void add_put(CLI::App& app, int& status) {
     command->add_option("files", options->files,
                         "Files (plain, .gz or single-file .zip); '-' or none: standard input");
     options->target.add_options(*command);
+    options->target.add_datagram_options(*command);
+    command->add_option("--ack", options->ack,
+                        "Acknowledge when durable or appended; none: send once and forget [durable]")
+        ->check(CLI::IsMember({"durable", "appended", "none"}));
     command->add_option("--key", options->key.fixed,
                         "One partition key for all: keeps all in one order");
     command->add_option("--key-column", options->key.csv_column,
@@ -204,10 +214,13 @@ void add_put(CLI::App& app, int& status) {
     command->footer(
         "Each line is a record; empty lines are skipped. Without a key option lines are spread "
         "over all shards.\n"
-        "Ends when all is durable; status 1 when anything was not acknowledged.\n\n"
+        "Ends when all is durable; status 1 when anything was not acknowledged. With --udp --ack none "
+        "records may be lost\n"
+        "on the way; 'eagre stats' shows the gaps.\n\n"
         "Examples:\n"
         "  eagre put quotes --key-column 6 quotes.csv.gz\n"
         "  eagre put events --key-field user events.ndjson --rate 10000\n"
+        "  eagre put ticks --udp --key-column 2 ticks.csv\n"
         "  journalctl -f -o json | eagre put logs --key-field _SYSTEMD_UNIT");
     command->callback([options, &status] { status = run_put(*options); });
 }

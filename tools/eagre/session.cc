@@ -36,6 +36,8 @@ struct SessionOptions {
     uint64_t seed = load::MarketOptions{}.seed;
     bool stay = false;
     bool json = false;
+    Target target;  // How to send: --udp.
+    std::string ack = "durable";
 };
 
 constexpr const char* kStream = "session";
@@ -95,6 +97,7 @@ class Session {
             return Signals::wait(0);
         });
         if (!started) return finish(appliance, 130);
+        target_ = options_.target;
         target_.data = appliance.data();
         target_.address = appliance.address();
         target_.port = appliance.port();
@@ -175,7 +178,7 @@ class Session {
         for (uint32_t i = 0; i < 2; ++i) {
             load::ReaderPlan plan;
             plan.stream = kStream;
-            plan.client = target_.client_options();
+            plan.client = target_.reader_options();
             plan.client.name = "session-" + report_.reader_names[i];
             plan.consumer.mode = i == 0 ? client::ConsumerOptions::Mode::kSubscribe
                                         : client::ConsumerOptions::Mode::kPull;
@@ -214,6 +217,7 @@ class Session {
         producer.stream = kStream;
         producer.client = target_.client_options();
         producer.client.name = "session-producer";
+        producer.producer.ack = ack_mode(options_.ack);
         producer.source = source_.get();
         producer.loop = plan.loop;
         producer.record_count = plan.record_count;
@@ -329,6 +333,10 @@ void add_session(CLI::App& app, int& status) {
     command->add_option("--shards", options->shards, "Shards of the stream [4]")
         ->check(CLI::Range(1U, kStreamShardCountMax));
     command->add_option("--seed", options->seed, "Of the generated session");
+    options->target.add_datagram_options(*command);
+    command->add_option("--ack", options->ack,
+                        "Acknowledge when durable or appended; none: send once and forget [durable]")
+        ->check(CLI::IsMember({"durable", "appended", "none"}));
     command->add_flag("--stay", options->stay, "Keep serving until Ctrl-C");
     command->add_flag("--json", options->json, "The last line of output is one JSON object");
     command->footer(
@@ -338,6 +346,7 @@ void add_session(CLI::App& app, int& status) {
         "  ./tools/run\n"
         "  ./tools/run --input quotes.zip --key-column 6\n"
         "  ./tools/run --input events.ndjson.gz --key-field user --rate 20000 --loop --seconds 30\n"
+        "  ./tools/run --udp\n"
         "  ./tools/run --stay --json");
     command->callback([options, &status] { status = Session(*options).run(); });
 }

@@ -70,6 +70,29 @@ std::map<std::string, uint64_t> errors_by_name(const StatsSnapshot& snapshot) {
     return errors;
 }
 
+std::string text_of(const char* field, size_t bytes) {
+    return {field, std::find(field, field + bytes, '\0')};
+}
+
+Json datagrams_json(const shm::CoreStats& core) {
+    Json json = {{"sessions", core.datagram_sessions},     {"in", core.datagrams_in},
+                 {"out", core.datagrams_out},              {"refused", core.datagrams_refused},
+                 {"repeated", core.datagrams_repeated},    {"early", core.datagrams_early},
+                 {"dropped", core.datagrams_dropped},      {"overflowed", core.datagrams_overflowed},
+                 {"missing", core.datagrams_missing},      {"answers_dropped", core.datagram_answers_dropped},
+                 {"producers", Json::array()}};
+    for (const shm::DatagramProducer& slot : core.datagram_producers) {
+        if (slot.session == 0) continue;
+        json["producers"].push_back({{"name", text_of(slot.name, sizeof(slot.name))},
+                                     {"open", slot.open != 0},
+                                     {"port", slot.port},
+                                     {"received", slot.received},
+                                     {"missing", slot.missing},
+                                     {"dropped", slot.dropped}});
+    }
+    return json;
+}
+
 Json core_json(const Interval& interval, uint32_t index) {
     const shm::CoreStats& core = interval.after.core(index);
     const auto rate = [&](uint64_t shm::CoreStats::*counter) {
@@ -96,6 +119,7 @@ Json core_json(const Interval& interval, uint32_t index) {
             {"handed_over", core.handed_over},
             {"handover_refused", core.handover_refused},
             {"batches_repeated", core.batches_repeated},
+            {"datagrams", datagrams_json(core)},
             {"connections_closed_bad", core.connections_closed_bad},
             {"damaged_runs", core.damaged_runs},
             {"journal_failed", core.journal_failed != 0},
@@ -204,8 +228,33 @@ std::string cores_text(const Interval& interval) {
     return rates.text() + (latencies.empty() ? "" : "\n" + latencies.text());
 }
 
+/// Who sends datagrams, and what became of them since eagred was started; empty when nobody ever did.
+std::string datagrams_text(const StatsSnapshot& now) {
+    Table totals({"core", "datagrams in", "out", "refused", "repeated", "early", "dropped",
+                  "overflowed", "missing"});
+    Table producers({"core", "sends datagrams", "port", "received", "missing", "dropped"});
+    for (uint32_t i = 0; i < now.header().core_count; ++i) {
+        const shm::CoreStats& core = now.core(i);
+        if (core.datagrams_in == 0) continue;
+        totals.add({fmt::format("{}", core.core), grouped(core.datagrams_in),
+                    grouped(core.datagrams_out), grouped(core.datagrams_refused),
+                    grouped(core.datagrams_repeated), grouped(core.datagrams_early),
+                    grouped(core.datagrams_dropped), grouped(core.datagrams_overflowed),
+                    grouped(core.datagrams_missing)});
+        for (const shm::DatagramProducer& slot : core.datagram_producers) {
+            if (slot.session == 0) continue;
+            const std::string name = text_of(slot.name, sizeof(slot.name));
+            producers.add({fmt::format("{}", core.core), slot.open != 0 ? name : name + " (gone)",
+                           fmt::format("{}", slot.port), grouped(slot.received),
+                           grouped(slot.missing), grouped(slot.dropped)});
+        }
+    }
+    if (totals.empty()) return {};
+    return "\n" + totals.text() + (producers.empty() ? "" : "\n" + producers.text());
+}
+
 std::string as_text(const Interval& interval) {
-    std::string text = cores_text(interval);
+    std::string text = cores_text(interval) + datagrams_text(interval.after);
     Table shards({"shard", "stream", "in rec/s", "in", "out rec/s", "records", "next sequence",
                   "trim horizon"});
     const auto rates = shard_rates(interval);

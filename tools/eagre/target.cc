@@ -29,6 +29,11 @@ void fail(const std::string& what, const Error& error) {
     throw std::runtime_error(load::error_text(what, error));
 }
 
+frame::AckMode ack_mode(const std::string& name) {
+    if (name == "none") return frame::AckMode::kNone;
+    return name == "appended" ? frame::AckMode::kAppended : frame::AckMode::kDurable;
+}
+
 void Target::add_data_option(CLI::App& command) {
     command.add_option("--data", data,
                        "Data directory of the appliance [$EAGRE_DATA or ~/.local/share/eagre]");
@@ -40,12 +45,29 @@ void Target::add_options(CLI::App& command) {
     command.add_option("--port", port, "Port of its core 0 [as in DATA/ports, else 4568]");
 }
 
+void Target::add_datagram_options(CLI::App& command) {
+    command.add_flag("--udp", udp,
+                     "Send batches as UDP datagrams, acknowledged and in order like TCP");
+    command
+        .add_option("--datagram-bytes", datagram_bytes,
+                    "Largest datagram; 0: what the path takes [1400]")
+        ->check(CLI::Range(0U, kDatagramBytesMax));
+}
+
+client::ClientOptions Target::reader_options() const {
+    client::ClientOptions options = client_options();
+    options.datagrams = false;
+    return options;
+}
+
 client::ClientOptions Target::client_options() const {
     client::ClientOptions options;
     options.address = address;
     options.port = port;
     if (options.port == 0) options.port = port_of_directory(data);
     if (options.port == 0) options.port = kPortDefault;
+    options.datagrams = udp;
+    options.datagram_bytes = datagram_bytes;
     return options;
 }
 

@@ -21,19 +21,29 @@ uint16_t port_of_directory(const std::string& data);
 /// Throws std::runtime_error("<what>: <advice>") for an error.
 [[noreturn]] void fail(const std::string& what, const Error& error);
 
+/// "durable", "appended" or "none".
+frame::AckMode ack_mode(const std::string& name);
+
 struct Target {
     std::string data = default_data_directory();
     std::string address = "127.0.0.1";
     uint16_t port = 0;  // 0: as in DATA/ports, else kPortDefault.
 
+    bool udp = false;             // Batches go by datagram.
+    uint32_t datagram_bytes = kDatagramBytesDefault;  // 0: what the path takes.
+
     /// --data, --address, --port.
     void add_options(CLI::App& command);
+    /// --udp, --datagram-bytes: for commands that produce.
+    void add_datagram_options(CLI::App& command);
     /// --data only, for commands that use files beside the appliance.
     void add_data_option(CLI::App& command);
 
     std::string control_socket() const { return data + "/control.sock"; }
     std::string stats_file() const { return data + "/stats.shm"; }
     client::ClientOptions client_options() const;
+    /// The same without datagrams: who reads needs none.
+    client::ClientOptions reader_options() const;
     /// Both throw std::runtime_error with what to do when nobody answers.
     std::unique_ptr<client::Client> connect(bool spin = false) const;
     std::unique_ptr<client::ControlClient> connect_control() const;
