@@ -79,6 +79,7 @@ int main(int argc, char** argv) {
     app.add_option("--address", options.client.address, "Numeric address of the server");
     app.add_option("--port", options.client.port, "TCP port of core 0");
     app.add_option("--cpu", options.cpu, "CPU to run on; -1: any");
+    app.add_flag("--udp", options.client.datagrams, "Batches as acknowledged datagrams");
     app.add_flag("--spin", options.spin, "Poll the network instead of blocking");
 
     CLI::App* ingest = app.add_subcommand("ingest", "Push as fast as the window lets");
