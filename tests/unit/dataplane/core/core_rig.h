@@ -94,8 +94,8 @@ class CoreRig {
     using WrapIo = std::function<io::Io(uint32_t core, io::Io io)>;
 
     explicit CoreRig(uint32_t core_count, uint64_t seed = 1, const std::vector<bool>& journals_available = {},
-                     const WrapIo& wrap = {})
-        : world(seed) {
+                     const WrapIo& wrap = {}, io::sim::SimDisk* used_disk = nullptr)
+        : disk(used_disk != nullptr ? *used_disk : own_disk), world(seed) {
         Options options;
         options.port = 5000;
         options.wait = reactor::WaitPolicy::kSpin;  // A wait would move time on behind the test's back.
@@ -138,6 +138,17 @@ class CoreRig {
             for (const auto& client : clients) client->poll();
             world.advance(20'000);
         }
+    }
+    /// In good order, or killed. Another rig may then go on with `disk`.
+    void stop(bool killed) {
+        if (killed) {
+            world.crash(*node, {});
+        } else {
+            for (const auto& core : cores) EXPECT_TRUE(core->close().has_value());
+        }
+        cores.clear();
+        clients.clear();
+        if (!killed) world.stop(*node);
     }
     FrameClient& connect(uint32_t core) { return connect("127.0.0.1", static_cast<uint16_t>(5000 + core)); }
     FrameClient& connect_control() { return connect("unix:eagred.sock", 0); }
@@ -182,7 +193,8 @@ class CoreRig {
         }
     }
 
-    io::sim::SimDisk disk;
+    io::sim::SimDisk own_disk;
+    io::sim::SimDisk& disk;  // The own one, or that of a box that has stopped: see stop().
     io::sim::SimWorld world;
     io::sim::SimNode* node = nullptr;
     Box box;
