@@ -12,9 +12,6 @@
 namespace eagre {
 namespace {
 
-constexpr std::string_view kBoxFile = "eagre.box";
-constexpr std::string_view kLockFile = "eagred.lock";
-
 // Files that may lie in a directory before its first eagred has made it a box.
 bool may_precede(std::string_view name) {
     return name == kLockFile || name == "lost+found" || name.starts_with("control") || name.starts_with("catalog") ||
@@ -45,7 +42,9 @@ bool value_of(std::string_view text, std::string_view key, int base, uint64_t& v
     return std::from_chars(rest.data(), rest.data() + rest.size(), value, base).ec == std::errc();
 }
 
-Result<BoxIdentity> parse(std::string_view text) {
+}  // namespace
+
+Result<BoxIdentity> parse_box_identity(std::string_view text) {
     uint64_t format = 0;
     if (!value_of(text, "format ", 10, format)) return Errc::kCorruptDirectory;
     if (format > kDirectoryFormat) return error_of(Errc::kNewerFormat, format);
@@ -60,14 +59,12 @@ Result<BoxIdentity> parse(std::string_view text) {
     return identity;
 }
 
-}  // namespace
-
 Result<BoxIdentity> open_data_directory(io::Files& files, uint32_t journal_count, uint64_t segment_bytes, uint64_t seed) {
     if (const Status locked = files.lock(kLockFile); !locked) return locked.error();
     if (files.exists(kBoxFile)) {
         const auto bytes = files.read_all(kBoxFile);
         if (!bytes) return bytes.error();
-        return parse({reinterpret_cast<const char*>(bytes->data()), bytes->size()});
+        return parse_box_identity({reinterpret_cast<const char*>(bytes->data()), bytes->size()});
     }
     const auto names = files.list("");
     if (!names) return names.error();

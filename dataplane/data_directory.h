@@ -7,6 +7,7 @@
 //   eagred.sock    control's way in; control.sock, catalog.sqlite: eagre-control's; stats.shm: statistics; ports
 
 #include <cstdint>
+#include <string_view>
 
 #include "dataplane/io/files.h"
 #include "wire/base/result.h"
@@ -14,6 +15,8 @@
 namespace eagre {
 
 inline constexpr uint32_t kDirectoryFormat = 1;
+inline constexpr std::string_view kBoxFile = "eagre.box";
+inline constexpr std::string_view kLockFile = "eagred.lock";
 
 struct BoxIdentity {
     uint64_t id_high = 0;
@@ -28,5 +31,8 @@ struct BoxIdentity {
 /// Errors: kLocked (detail = pid), kNewerFormat (detail = its version), kNotADirectory (something else lives here),
 /// kCorruptDirectory, kIo.
 Result<BoxIdentity> open_data_directory(io::Files& files, uint32_t journal_count, uint64_t segment_bytes, uint64_t seed);
+
+/// What eagre.box says. Errors: kNewerFormat (detail = its version), kCorruptDirectory.
+Result<BoxIdentity> parse_box_identity(std::string_view text);
 
 }  // namespace eagre

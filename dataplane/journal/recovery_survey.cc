@@ -1,9 +1,9 @@
 // What lies in the directory, and which of it belongs to the journal.
 #include <algorithm>
-#include <cstdio>
 #include <cstring>
 
 #include "dataplane/journal/recovery.h"
+#include "dataplane/journal/segment_order.h"
 #include "wire/base/assert.h"
 
 namespace eagre::journal {
@@ -79,11 +79,8 @@ Status Recovery::survey() {
 }
 
 Status Recovery::survey_file(const std::string& name) {
-    unsigned index = 0;
-    char rest[8] = {};
-    if (std::sscanf(name.c_str(), "segment-%u.%7s", &index, rest) != 2 ||
-        std::strcmp(rest, "eagre") != 0)
-        return {};
+    uint32_t index = 0;
+    if (!parse_slot_name(name.c_str(), index)) return {};
     next_file_ = std::max(next_file_, index + 1);
     io::Files& files = core_.context_.device.files();
     auto segment = std::make_unique<Segment>();
@@ -142,13 +139,7 @@ Status Recovery::classify(std::unique_ptr<Segment> segment, const std::byte* hea
     } else {
         Link link{segment.get(), false, 0};
         segment->trailer = load<Trailer>(tail);
-        link.trailer_good =
-            verify(segment->trailer) && segment->trailer.segment_number == header.segment_number &&
-            segment->trailer.incarnation == header.incarnation &&
-            segment->trailer.end_bytes <= segment->trailer.footer_offset &&
-            segment->trailer.footer_offset +
-                    FooterPlan{segment->trailer}.page_count_all() * kPageBytes + kPageBytes ==
-                size;
+        link.trailer_good = trailer_belongs(segment->trailer, header);
         if (link.trailer_good) link.exact_end = segment->trailer.end_bytes;
         segment->state = link.trailer_good ? Segment::State::kSealed : Segment::State::kUnindexed;
         segment->durable_end = link.exact_end;
@@ -159,36 +150,23 @@ Status Recovery::classify(std::unique_ptr<Segment> segment, const std::byte* hea
     return {};
 }
 
-// Numbers rise with incarnations. A segment whose number a later incarnation has used, or gone
-// below, was cut off.
 void Recovery::order_links() {
-    std::sort(links_.begin(), links_.end(), [](const Link& a, const Link& b) {
-        const SegmentHeader& x = a.segment->header;
-        const SegmentHeader& y = b.segment->header;
-        return std::pair(x.incarnation, x.segment_number) <
-               std::pair(y.incarnation, y.segment_number);
-    });
-    uint64_t above = UINT64_MAX;
+    std::vector<SegmentHeader> headers;
+    for (const Link& link : links_) headers.push_back(link.segment->header);
     std::vector<Link> kept;
-    for (size_t i = links_.size(); i-- > 0;) {
-        if (links_[i].segment->number() < above) {
-            above = links_[i].segment->number();
-            kept.push_back(links_[i]);
-        } else {
-            strays_.push_back(links_[i].segment);
-        }
+    std::vector<bool> counts(links_.size(), false);
+    for (const size_t i : order_segments(headers)) {
+        kept.push_back(links_[i]);
+        counts[i] = true;
     }
-    std::reverse(kept.begin(), kept.end());
+    for (size_t i = 0; i < links_.size(); ++i) {
+        if (!counts[i]) strays_.push_back(links_[i].segment);
+    }
     links_ = std::move(kept);
     for (size_t i = 0; i + 1 < links_.size(); ++i) {
         Link& link = links_[i];
         const SegmentHeader& next = links_[i + 1].segment->header;
-        // A cut that recovery recorded is exact. One recorded by the same process is only as good
-        // as its last sync.
-        if (link.exact_end == 0 && next.incarnation > link.segment->header.incarnation &&
-            next.predecessor.segment_number == link.segment->number()) {
-            link.exact_end = next.predecessor.cut_bytes;
-        }
+        if (link.exact_end == 0) link.exact_end = recorded_cut(link.segment->header, next);
     }
     clean_ = strays_.empty() && !links_.empty() && links_.back().trailer_good &&
              (links_.back().segment->trailer.flags & kTrailerClosed) != 0;
