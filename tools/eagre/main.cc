@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
         "  eagre tail quotes --from trim_horizon --count 5 look at it\n"
         "  eagre bench --rate 50000 --seconds 10           measure it\n"
         "  eagre stats --watch                             watch it\n"
+        "  eagre verify DIR                                check what a stopped one has on disk\n"
         "'eagre COMMAND --help' says more, with examples.");
 
     int status = 0;
@@ -32,6 +33,8 @@ int main(int argc, char** argv) {
     eagre::cli::add_tail(app, status);
     eagre::cli::add_bench(app, status);
     eagre::cli::add_stats(app, status);
+    eagre::cli::add_dump(app, status);
+    eagre::cli::add_verify(app, status);
     eagre::cli::add_clock(app, status);
     eagre::cli::add_session(app, status);
     try {
