@@ -1,6 +1,7 @@
 #include "perf/scenarios/ingest.h"
 
 #include <algorithm>
+#include <array>
 #include <memory>
 
 #include "perf/ceilings/machine.h"
@@ -88,18 +89,12 @@ class Ingest {
             const uint64_t now = monotonic_ns();
             if (!counting_ && now >= begin_ns_) begin_counting();
             if (now >= end_ns_) break;
-            const uint64_t burst_end = std::min(sent + kBurstCount, options_.record_count_max);
-            bool busy = false;
-            while (sent < burst_end && !busy) {
-                const Status status = producer_.put(pool_.record(sent), now);
-                if (status) {
-                    ++sent;
-                } else if (status.error().code == Errc::kBusy) {
-                    busy = true;
-                } else {
-                    return status;
-                }
-            }
+            const size_t count = std::min(kBurstCount, options_.record_count_max - sent);
+            for (size_t i = 0; i < count; ++i) burst_[i] = pool_.record(sent + i);
+            const auto taken = producer_.put_many(std::span(burst_).first(count), now);
+            const bool busy = !taken && taken.error().code == Errc::kBusy;
+            if (!taken && !busy) return taken.error();
+            sent += taken ? *taken : 0;
             busy_turns_ += busy ? 1 : 0;
             client_.poll(busy ? kWaitNs : 0);
         }
@@ -149,6 +144,7 @@ class Ingest {
     bool counting_ = false;
     Mark first_;
     Mark last_;
+    std::array<frame::RecordView, kBurstCount> burst_;
     uint64_t busy_turns_ = 0;
     uint64_t late_ns_max_ = 0;
     std::unique_ptr<Histogram> ack_ns_ = std::make_unique<Histogram>();

@@ -32,6 +32,8 @@ class HashCache {
         const uint64_t hash = XXH3_64bits_withSeed(key.data(), key.size(), seed_);
         return hash == kEmpty ? 1 : hash;
     }
+    /// Asks the cache for the line that find() will look at.
+    void prefetch(uint64_t fingerprint) const { __builtin_prefetch(&lines_[fingerprint & mask_]); }
     /// Null when unknown.
     Target* find(uint64_t fingerprint) const {
         const Line& line = lines_[fingerprint & mask_];

@@ -1,6 +1,7 @@
 // The path of a record: route, copy into its shard's open batch, close the batch when it is full or
 // old.
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "wire/base/assert.h"
@@ -11,6 +12,7 @@ namespace {
 
 constexpr size_t kFreeBatchCountMax = 1024;
 constexpr size_t kKeptBufferBytesMax = 2 * kMiB;  // A larger one is given back, not kept for reuse.
+constexpr size_t kBurstCount = 32;               // Records whose cache misses overlap; the core keeps about as many under way.
 constexpr uint64_t kRecordOverheadBytes = 16;  // Entry and tag: empty records fill the window too.
 constexpr uint32_t kBatchBytesMargin = 4096;   // The last record's optional columns, padding.
 
@@ -44,7 +46,7 @@ ProducerImpl::~ProducerImpl() {
     client_.dismiss(id_);
 }
 
-Status ProducerImpl::put(const frame::RecordView& record, uint64_t tag) {
+Status ProducerImpl::admit(const frame::RecordView& record) {
     if (in_flight_bytes_ + window_bytes_of(record) > options_.window_bytes && in_flight_bytes_ != 0)
         [[unlikely]] {
         make_room();
@@ -52,14 +54,61 @@ Status ProducerImpl::put(const frame::RecordView& record, uint64_t tag) {
     }
     if (record.data.size() > record_bytes_max_)
         return error_of(Errc::kRecordTooLarge, record_bytes_max_);
+    return {};
+}
+
+Status ProducerImpl::put(const frame::RecordView& record, uint64_t tag) {
+    if (const Status admitted = admit(record); !admitted) return admitted;
     Lane* lane = route(record);
     if (lane == nullptr) [[unlikely]] {
         client_.refresh(stream_);
         return Errc::kUnavailable;
     }
-    const Status added = add(*lane, record, tag);
-    if (added) ++stats_.record_count;
-    return added;
+    // Passed on untouched: a Status that is copied is read wider than it was written, and that waits for every store before it,
+    // among them those to the batch, which are out of cache when shards are many.
+    return add(*lane, record, tag);
+}
+
+// Four steps, each for all records of a burst: each asks the cache for what the next one reads.
+Result<size_t> ProducerImpl::put_many(std::span<const frame::RecordView> records, uint64_t tag) {
+    size_t taken = 0;
+    while (taken < records.size()) {
+        const auto burst = records.subspan(taken, std::min(records.size() - taken, kBurstCount));
+        std::array<uint64_t, kBurstCount> fingerprints;
+        std::array<Lane*, kBurstCount> lanes;
+        for (size_t i = 0; i < burst.size(); ++i) {
+            fingerprints[i] = keys_.fingerprint_of(burst[i].partition_key);
+            keys_.prefetch(fingerprints[i]);
+        }
+        for (size_t i = 0; i < burst.size(); ++i) {
+            lanes[i] = burst[i].explicit_hash ? nullptr : keys_.find(fingerprints[i]);
+            __builtin_prefetch(lanes[i]);
+        }
+        for (size_t i = 0; i < burst.size(); ++i) {
+            if (lanes[i] == nullptr) lanes[i] = route(burst[i]);
+            if (lanes[i] == nullptr || lanes[i]->open == nullptr) continue;
+            __builtin_prefetch(lanes[i]->open.get(), 1);
+            __builtin_prefetch(lanes[i]->builder, 1);
+        }
+        for (size_t i = 0; i < burst.size(); ++i) {
+            if (lanes[i] == nullptr || lanes[i]->open == nullptr) continue;
+            lanes[i]->builder->prefetch(burst[i].partition_key.size() + burst[i].data.size());
+            __builtin_prefetch(lanes[i]->open->tags.data() + lanes[i]->open->tags.size(), 1);
+        }
+        // Adding may send, and sending fails no record; the map changes only between polls, so the lanes stay.
+        for (size_t i = 0; i < burst.size(); ++i, ++taken) {
+            Status added = admit(burst[i]);
+            if (added && lanes[i] == nullptr) {
+                client_.refresh(stream_);
+                added = Errc::kUnavailable;
+            }
+            if (added) added = add(*lanes[i], burst[i], tag);
+            if (added) continue;
+            if (taken == 0) return added.error();
+            return taken;
+        }
+    }
+    return taken;
 }
 
 Lane* ProducerImpl::route(const frame::RecordView& record) {
@@ -82,11 +131,11 @@ Lane* ProducerImpl::find_lane(const HashKey& hash) const {
 Status ProducerImpl::add(Lane& lane, const frame::RecordView& record, uint64_t tag) {
     const uint64_t bytes = window_bytes_of(record);
     if (lane.open != nullptr &&
-        lane.open->frame->builder.payload_bytes() + bytes > options_.batch_bytes)
+        lane.builder->payload_bytes() + bytes > options_.batch_bytes)
         close_batch(lane);
     if (lane.open == nullptr) open_batch(lane);
     Batch& batch = *lane.open;
-    frame::BatchBuilder& builder = batch.frame->builder;
+    frame::BatchBuilder& builder = *lane.builder;
     if (const Status added = builder.add(record); !added) {
         if (batch.tags.empty()) {
             unlink_linger(lane);
@@ -97,15 +146,20 @@ Status ProducerImpl::add(Lane& lane, const frame::RecordView& record, uint64_t t
     batch.tags.push_back(tag);
     batch.window_bytes += bytes;
     in_flight_bytes_ += bytes;
+    ++stats_.record_count;
     if (builder.payload_bytes() >= options_.batch_bytes ||
         batch.tags.size() >= options_.batch_record_count || options_.linger_ns == 0) {
         close_batch(lane);
     }
+    // Open batches hold at most half of the window. Were they let to fill it, everything would go at once when it is full, and
+    // producer and box would work in turn instead of together.
+    if (in_flight_bytes_ - closed_bytes_ > options_.window_bytes / 2) close_batch(*linger_first_);
     return {};
 }
 
 void ProducerImpl::open_batch(Lane& lane) {
     lane.open = take_batch();
+    lane.builder = &lane.open->frame->builder;
     lane.opened_ns = client_.now_ns();
     link_linger(lane);
 }

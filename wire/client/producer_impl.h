@@ -29,9 +29,10 @@
 
 namespace eagre::client {
 
-struct Batch {
+struct alignas(64) Batch {
     SendBufferPointer frame;
     std::vector<uint64_t> tags;
+    uint64_t window_bytes = 0;  // The first line up to here: all of it that a record touches.
     uint64_t producer_id = 0;
     uint64_t number = 0;
     uint64_t correlation = 0;  // Of the attempt under way; 0: none.
@@ -39,7 +40,6 @@ struct Batch {
         0;  // Of the first and last attempt under this number: a late kOk to any of
     uint64_t last_correlation = 0;  // them counts, a late refusal does not.
     uint64_t deadline_ns = 0;
-    uint64_t window_bytes = 0;
     uint64_t blob_bytes = 0;
     uint64_t first_sequence = 0;
     uint64_t sync_serial = 0;  // The put_sync that waits for record `sync_index`; 0: none.
@@ -53,12 +53,13 @@ struct Batch {
 };
 using BatchPointer = std::unique_ptr<Batch>;
 
-struct Lane {
+struct alignas(64) Lane {
+    BatchPointer open;  // Filling; null when no record waits.
+    frame::BatchBuilder* builder = nullptr;  // Of `open`.
+    uint64_t opened_ns = 0;
     ShardDescription shard;
     uint64_t producer_id = 0;
     uint64_t next_number = 0;
-    BatchPointer open;  // Filling; null when no record waits.
-    uint64_t opened_ns = 0;
     Lane* linger_before = nullptr;  // List of lanes with an open batch, oldest first.
     Lane* linger_after = nullptr;
     std::deque<BatchPointer> queue;
@@ -80,6 +81,7 @@ class ProducerImpl final : public Producer, public Asker {
     ProducerImpl& operator=(const ProducerImpl&) = delete;
 
     Status put(const frame::RecordView& record, uint64_t tag) override;
+    Result<size_t> put_many(std::span<const frame::RecordView> records, uint64_t tag) override;
     Result<std::pair<ShardId, SequenceNumber>> put_sync(const frame::RecordView& record) override;
     void flush() override;
     Status drain(uint64_t timeout_ns) override;
@@ -109,6 +111,7 @@ class ProducerImpl final : public Producer, public Asker {
 
     // -- producer.cc
     Lane* route(const frame::RecordView& record);
+    Status admit(const frame::RecordView& record);
     Lane* find_lane(const HashKey& hash) const;
     Status add(Lane& lane, const frame::RecordView& record, uint64_t tag);
     void open_batch(Lane& lane);

@@ -160,7 +160,8 @@ void ProducerImpl::move_records(std::deque<BatchPointer>& batches) {
             Lane* const lane = find_lane(frame::hash_of(record));
             EAGRE_ASSERT(lane != nullptr);  // covers_all_keys() held.
             const Status added = add(*lane, record, batch->tags[i]);
-            EAGRE_ASSERT(added.has_value());  // It was added once before.
+            EAGRE_ASSERT(added.has_value());  // It was added once before, and counted.
+            --stats_.record_count;
             if (batch->sync_serial == 0 || batch->sync_index != i) continue;
             Batch& target = lane->open != nullptr ? *lane->open : *lane->queue.back();
             target.sync_serial = batch->sync_serial;

@@ -6,7 +6,10 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdlib>
 #include <cstring>
+#include <type_traits>
+#include <utility>
 
 #include "wire/base/assert.h"
 #include "wire/frame/frame.h"
@@ -135,94 +138,119 @@ constexpr size_t kTable = offsetof(Prelude, table_to_vtable);
 // Padding and lengths of the vectors behind the blob: 7 for the entries, 11 for each of three columns, 7 at the end.
 constexpr size_t kVectorOverheadBytes = 47;
 static_assert(sizeof(Prelude) - kHeaderBytes + kVectorOverheadBytes <= 128, "payload_bytes() promises so");
+constexpr size_t kFirstBytes = 1024;
+constexpr size_t kFirstEntries = 16;
+
+// realloc knows how to grow in place, and nothing here needs a constructor.
+template <class T>
+void resize_block(T*& block, size_t count) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    auto* grown = static_cast<T*>(std::realloc(block, count * sizeof(T)));
+    EAGRE_ASSERT(grown != nullptr);
+    block = grown;
+}
 
 }  // namespace
 
-struct BatchBuilder::Impl {
-    // Prelude and blob; behind them, after finish(), the other vectors.
-    std::vector<uint8_t> buffer = std::vector<uint8_t>(sizeof(Prelude));
-    size_t blob_end = sizeof(Prelude);
-    std::vector<wire::Entry> entries;
+struct BatchBuilder::Columns {
     std::vector<wire::Hash128> hashes;
     std::vector<uint64_t> times;
     std::vector<uint64_t> source_sequences;
     bool any_hash = false;
     bool any_time = false;
     bool any_source_sequence = false;
-
-    /// Appends a vector whose elements are aligned to `alignment` (at least 4); returns where its length lies.
-    template <class Element>
-    size_t append_vector(const std::vector<Element>& elements, size_t alignment) {
-        while ((buffer.size() + 4) % alignment != 0) buffer.push_back(0);
-        const size_t place = buffer.size();
-        const auto count = static_cast<uint32_t>(elements.size());
-        const auto* length = reinterpret_cast<const uint8_t*>(&count);
-        buffer.insert(buffer.end(), length, length + sizeof(count));
-        const auto* first = reinterpret_cast<const uint8_t*>(elements.data());
-        buffer.insert(buffer.end(), first, first + elements.size() * sizeof(Element));
-        return place;
+    size_t bytes() const {
+        return hashes.size() * sizeof(wire::Hash128) + (times.size() + source_sequences.size()) * sizeof(uint64_t);
     }
 };
 
-BatchBuilder::BatchBuilder() : impl_(new Impl) {}
-BatchBuilder::~BatchBuilder() { delete impl_; }
-BatchBuilder::BatchBuilder(BatchBuilder&& other) noexcept : impl_(std::exchange(other.impl_, nullptr)) {}
+BatchBuilder::BatchBuilder() : blob_end_(sizeof(Prelude)) {
+    static_assert(kSurplusBytes == kHeaderBytes - kVectorOverheadBytes);
+    static_assert(sizeof(wire::Entry) == kEntryBytes);
+    grow(kFirstBytes);
+    grow_entries();
+}
+
+BatchBuilder::~BatchBuilder() {
+    std::free(bytes_);
+    std::free(entries_);
+    delete columns_;
+}
+
+BatchBuilder::BatchBuilder(BatchBuilder&& other) noexcept { *this = std::move(other); }
+
 BatchBuilder& BatchBuilder::operator=(BatchBuilder&& other) noexcept {
-    std::swap(impl_, other.impl_);
+    std::swap(bytes_, other.bytes_);
+    std::swap(blob_end_, other.blob_end_);
+    std::swap(capacity_, other.capacity_);
+    std::swap(entries_, other.entries_);
+    std::swap(entry_count_, other.entry_count_);
+    std::swap(entry_capacity_, other.entry_capacity_);
+    std::swap(columns_, other.columns_);
+    std::swap(column_bytes_, other.column_bytes_);
     return *this;
 }
 
+void BatchBuilder::grow(size_t bytes) {
+    capacity_ = std::max(blob_end_ + bytes, 2 * capacity_);
+    resize_block(bytes_, capacity_);
+}
+
+void BatchBuilder::grow_entries() {
+    entry_capacity_ = std::max(kFirstEntries, 2 * entry_capacity_);
+    resize_block(entries_, entry_capacity_);
+}
+
 Status BatchBuilder::add(const RecordView& record) {
-    const auto* key = reinterpret_cast<const uint8_t*>(record.partition_key.data());
-    if (!key_length_is_legal(key, record.partition_key.size())) return Errc::kBadPartitionKey;
-    if (record.data.size() > kRecordDataBytesMax) return error_of(Errc::kRecordTooLarge, kRecordDataBytesMax);
-    Impl& b = *impl_;
-    if (b.buffer.size() != b.blob_end) b.buffer.resize(b.blob_end);  // Going on after finish().
-    // insert, not resize and memcpy: resize would write zeros first.
-    b.buffer.insert(b.buffer.end(), key, key + record.partition_key.size());
-    const auto* data = reinterpret_cast<const uint8_t*>(record.data.data());
-    b.buffer.insert(b.buffer.end(), data, data + record.data.size());
-    b.blob_end = b.buffer.size();
-    b.entries.emplace_back(static_cast<uint32_t>(b.blob_end - sizeof(Prelude)),
-                           static_cast<uint16_t>(record.partition_key.size()),
-                           record.explicit_hash ? kEntryHasHash : uint16_t{0});
-    const size_t count = b.entries.size();
-    // Optional columns come into being with the first record that has one; earlier records get the empty value.
-    if (record.explicit_hash || b.any_hash) {
-        b.any_hash = true;
-        b.hashes.resize(count - 1);
-        const HashKey hash = record.explicit_hash.value_or(HashKey{});
-        b.hashes.emplace_back(hash.high, hash.low);
+    const size_t key_bytes = record.partition_key.size();
+    const size_t data_bytes = record.data.size();
+    if (!key_length_is_legal(reinterpret_cast<const uint8_t*>(record.partition_key.data()), key_bytes)) {
+        return Errc::kBadPartitionKey;
     }
-    if (record.source_time_ns != 0 || b.any_time) {
-        b.any_time = true;
-        b.times.resize(count - 1);
-        b.times.push_back(record.source_time_ns);
-    }
-    if (record.source_sequence != 0 || b.any_source_sequence) {
-        b.any_source_sequence = true;
-        b.source_sequences.resize(count - 1);
-        b.source_sequences.push_back(record.source_sequence);
+    if (data_bytes > kRecordDataBytesMax) return error_of(Errc::kRecordTooLarge, kRecordDataBytesMax);
+    if (capacity_ - blob_end_ < key_bytes + data_bytes) [[unlikely]] grow(key_bytes + data_bytes);
+    if (entry_count_ == entry_capacity_) [[unlikely]] grow_entries();
+    std::memcpy(bytes_ + blob_end_, record.partition_key.data(), key_bytes);
+    if (data_bytes > 0) std::memcpy(bytes_ + blob_end_ + key_bytes, record.data.data(), data_bytes);
+    blob_end_ += key_bytes + data_bytes;
+    const wire::Entry entry(static_cast<uint32_t>(blob_end_ - sizeof(Prelude)), static_cast<uint16_t>(key_bytes),
+                            record.explicit_hash ? kEntryHasHash : uint16_t{0});
+    std::memcpy(entries_ + entry_count_++, &entry, sizeof(entry));
+    if (columns_ != nullptr || record.explicit_hash || record.source_time_ns != 0 || record.source_sequence != 0) [[unlikely]] {
+        add_columns(record);
     }
     return {};
 }
 
-uint32_t BatchBuilder::record_count() const { return static_cast<uint32_t>(impl_->entries.size()); }
-
-size_t BatchBuilder::payload_bytes() const {
-    const Impl& b = *impl_;
-    return b.blob_end - kHeaderBytes + b.entries.size() * sizeof(wire::Entry) + b.hashes.size() * sizeof(wire::Hash128) +
-           (b.times.size() + b.source_sequences.size()) * 8 + kVectorOverheadBytes;
+// Optional columns come into being with the first record that has one; earlier records get the empty value.
+void BatchBuilder::add_columns(const RecordView& record) {
+    if (columns_ == nullptr) columns_ = new Columns;
+    Columns& c = *columns_;
+    if (record.explicit_hash || c.any_hash) {
+        c.any_hash = true;
+        c.hashes.resize(entry_count_ - 1);
+        const HashKey hash = record.explicit_hash.value_or(HashKey{});
+        c.hashes.emplace_back(hash.high, hash.low);
+    }
+    if (record.source_time_ns != 0 || c.any_time) {
+        c.any_time = true;
+        c.times.resize(entry_count_ - 1);
+        c.times.push_back(record.source_time_ns);
+    }
+    if (record.source_sequence != 0 || c.any_source_sequence) {
+        c.any_source_sequence = true;
+        c.source_sequences.resize(entry_count_ - 1);
+        c.source_sequences.push_back(record.source_sequence);
+    }
+    column_bytes_ = c.bytes();
 }
-
-size_t BatchBuilder::capacity() const { return impl_->buffer.capacity(); }
 
 std::span<const std::byte> BatchBuilder::finish() { return finish_frame().subspan(kHeaderBytes); }
 
 std::span<std::byte> BatchBuilder::finish_frame() {
-    Impl& b = *impl_;
-    EAGRE_ASSERT(!b.entries.empty());
-    b.buffer.resize(b.blob_end);
+    EAGRE_ASSERT(entry_count_ > 0);
+    const size_t whole_bytes_max = kHeaderBytes + payload_bytes();
+    if (capacity_ < whole_bytes_max) grow(whole_bytes_max - blob_end_);
     Prelude prelude;
     const auto put = [&](flatbuffers::voffset_t slot, uint32_t* field, size_t target) {
         const auto place = static_cast<size_t>(reinterpret_cast<const uint8_t*>(field) -
@@ -230,34 +258,51 @@ std::span<std::byte> BatchBuilder::finish_frame() {
         prelude.vtable[slot / 2] = static_cast<uint16_t>(place - kTable);
         *field = static_cast<uint32_t>(target - place);
     };
+    size_t end = blob_end_;
+    const auto pad = [&](size_t ahead, size_t alignment) {
+        for (; (end + ahead) % alignment != 0; ++end) bytes_[end] = std::byte{0};
+    };
+    // A vector whose elements are aligned to `alignment` (at least 4), behind its length. Tells where the length lies.
+    const auto append_vector = [&](const void* elements, size_t count, size_t element_bytes, size_t alignment) {
+        pad(sizeof(uint32_t), alignment);
+        const size_t place = end;
+        const auto length = static_cast<uint32_t>(count);
+        std::memcpy(bytes_ + end, &length, sizeof(length));
+        std::memcpy(bytes_ + end + sizeof(length), elements, count * element_bytes);
+        end += sizeof(length) + count * element_bytes;
+        return place;
+    };
     prelude.root = kTable - offsetof(Prelude, root);
     prelude.vtable[0] = sizeof(prelude.vtable);
     prelude.vtable[1] = offsetof(Prelude, padding_behind) - kTable;
     prelude.table_to_vtable = static_cast<int32_t>(kTable - offsetof(Prelude, vtable));
     prelude.vtable[wire::Batch::VT_BASE_TIME / 2] = offsetof(Prelude, base_time) - kTable;
-    prelude.blob_bytes = static_cast<uint32_t>(b.blob_end - sizeof(Prelude));
+    prelude.blob_bytes = static_cast<uint32_t>(blob_end_ - sizeof(Prelude));
     put(wire::Batch::VT_BLOB, &prelude.blob, offsetof(Prelude, blob_bytes));
-    put(wire::Batch::VT_ENTRIES, &prelude.entries, b.append_vector(b.entries, 4));
-    if (b.any_hash) put(wire::Batch::VT_EXPLICIT_HASHES, &prelude.explicit_hashes, b.append_vector(b.hashes, 8));
-    if (b.any_time) put(wire::Batch::VT_TIMES, &prelude.times, b.append_vector(b.times, 8));
-    if (b.any_source_sequence) {
-        put(wire::Batch::VT_SOURCE_SEQUENCES, &prelude.source_sequences, b.append_vector(b.source_sequences, 8));
+    put(wire::Batch::VT_ENTRIES, &prelude.entries, append_vector(entries_, entry_count_, kEntryBytes, 4));
+    if (columns_ != nullptr) {
+        const Columns& c = *columns_;
+        const auto put_column = [&](bool any, flatbuffers::voffset_t slot, uint32_t* field, const auto& column) {
+            if (any) put(slot, field, append_vector(column.data(), column.size(), sizeof(column[0]), 8));
+        };
+        put_column(c.any_hash, wire::Batch::VT_EXPLICIT_HASHES, &prelude.explicit_hashes, c.hashes);
+        put_column(c.any_time, wire::Batch::VT_TIMES, &prelude.times, c.times);
+        put_column(c.any_source_sequence, wire::Batch::VT_SOURCE_SEQUENCES, &prelude.source_sequences, c.source_sequences);
     }
-    while (b.buffer.size() % 8 != 0) b.buffer.push_back(0);
-    std::memcpy(b.buffer.data(), &prelude, sizeof(prelude));
-    EAGRE_ASSERT_EQ(reinterpret_cast<uintptr_t>(b.buffer.data()) % 8, 0U);
-    return std::as_writable_bytes(std::span(b.buffer));
+    pad(0, 8);
+    std::memcpy(bytes_, &prelude, sizeof(prelude));
+    EAGRE_ASSERT_LE(end, capacity_);
+    EAGRE_ASSERT_EQ(reinterpret_cast<uintptr_t>(bytes_) % 8, 0U);
+    return {bytes_, end};
 }
 
 void BatchBuilder::clear() {
-    Impl& b = *impl_;
-    b.entries.clear();
-    b.buffer.resize(sizeof(Prelude));
-    b.blob_end = sizeof(Prelude);
-    b.hashes.clear();
-    b.times.clear();
-    b.source_sequences.clear();
-    b.any_hash = b.any_time = b.any_source_sequence = false;
+    blob_end_ = sizeof(Prelude);
+    entry_count_ = 0;
+    column_bytes_ = 0;
+    if (columns_ == nullptr) return;
+    delete columns_;
+    columns_ = nullptr;
 }
 
 HashKey hash_partition_key(std::string_view partition_key) {
