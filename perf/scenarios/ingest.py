@@ -8,14 +8,16 @@ get the same window: batches are smaller (window / shards), frames more, so the 
 from report.bench import Box, NullLog
 from report.figures import Figure
 
-# The same for every server and every number of shards. 32 MiB in flight is 32 KiB for each of 1000 shards.
-WINDOW_BYTES = 32 << 20
-PRODUCER = ["--window-bytes", WINDOW_BYTES, "--keys", 16384, "--hot-keys", 32768]
+# The same for every server and every number of shards. 16 MiB in flight is 16 KiB for each of 1000 shards.
+WINDOW_BYTES = 16 << 20
+PRODUCER = ["--window-bytes", WINDOW_BYTES, "--keys", 16384, "--hot-keys", 16384]
 # At full speed the window closes batches, not time: with 1 ms a batch of one of 1000 shards would hold five records.
-FULL_SPEED = ["--linger-ns", 20_000_000]
-SEGMENTS = {"ready_segments": 12}
-# Long enough for a sample to be stored, short enough for its segments to come back before the next.
+FULL_SPEED = ["--linger-ns", 10_000_000]
+# A box that has run for a while: its segments come back from retention, none is zeroed. A second holds 2 GB at full speed and
+# retention looks once a second, so that two seconds' worth are live at most; as many again wait.
 RETENTION_MS = 1000
+READY_SEGMENTS = 32
+SEGMENTS = {"ready_segments": READY_SEGMENTS, "prepare_bytes_per_s": 2 << 30}
 
 
 def ingest(bench, server):
@@ -23,7 +25,7 @@ def ingest(bench, server):
 
 
 def ingest_box(bench, box):
-    box.wait_for_ready_segments(SEGMENTS["ready_segments"] // 2)
+    box.wait_for_ready_segments(READY_SEGMENTS - 4)
     before, cpu_before = box.stats(), box.cpu_seconds()
     sample = ingest(bench, box)
     cpu = box.cpu_seconds() - cpu_before
@@ -63,10 +65,10 @@ def measure(bench):
     p99_few, p99_many = [], []
     for _ in range(bench.options.rounds):
         with bench.turn_of(few):
-            few.wait_for_ready_segments(SEGMENTS["ready_segments"] // 2)
+            few.wait_for_ready_segments(READY_SEGMENTS - 4)
             p99_few.append(half_load(bench, few, half)["ack_us"]["p99"])
         with bench.turn_of(many):
-            many.wait_for_ready_segments(SEGMENTS["ready_segments"] // 2)
+            many.wait_for_ready_segments(READY_SEGMENTS - 4)
             p99_many.append(half_load(bench, many, half)["ack_us"]["p99"])
     for server in (null, few, many):
         server.end()

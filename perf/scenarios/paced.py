@@ -15,6 +15,7 @@ KEPT_CORE = {"wait": "spin", "sched": "idle"}
 def measure(bench):
     null = NullLog(bench, shards=4)
     box = Box(bench, "box-paced", shards=4, ready_segments=4, **KEPT_CORE)
+    box.wait_for_ready_segments(4)
     rounds = {"null": [], "box": []}
     for _ in range(bench.options.rounds):
         for name, server in (("null", null), ("box", box)):
