@@ -93,8 +93,8 @@ void SegmentPool::write_header(Segment& segment) {
 
 void SegmentPool::poll(uint64_t now_ns, bool full_load) {
     if (context_.failed()) return;
-    if (job_ == nullptr) begin_job(now_ns);
     earn(now_ns);
+    if (job_ == nullptr) begin_job(now_ns);
     if (job_ != nullptr && stage_ == Stage::kZero) zero_more(full_load);
     context_.stats.segments_ready = ready_.size();
 }
@@ -107,6 +107,8 @@ void SegmentPool::begin_job(uint64_t now_ns) {
         return;
     }
     if (ready_.size() >= std::max(context_.options.ready_segment_count, 1U)) return;
+    // Making a file blocks the core for milliseconds: records that are on their way wait for it only when they must.
+    if (!quiet(now_ns) && ready_.size() >= kReadyEnough) return;
     if (now_ns < retry_ns_ || !create_file(now_ns)) return;
     zeroed_bytes_ = 0;
     out_of_space_ = false;
@@ -152,7 +154,7 @@ void SegmentPool::earn(uint64_t now_ns) {
     if (committed > 0) last_commit_ns_ = now_ns;
     const uint64_t earned_ns = std::min(now_ns - credit_ns_, kNsPerS);
     credit_ns_ = now_ns;
-    if (now_ns - last_commit_ns_ >= kQuietNs) {
+    if (quiet(now_ns)) {
         zero_credit_bytes_ += earned_ns * (context_.options.prepare_bytes_per_s / 1000) / (kNsPerS / 1000);
     } else if (ready_.size() < kReadyEnough) {
         zero_credit_bytes_ += committed + committed / 4;
@@ -162,8 +164,7 @@ void SegmentPool::earn(uint64_t now_ns) {
 
 void SegmentPool::zero_more(bool full_load) {
     if (zero_op_.under_way() || out_of_space_) return;
-    const bool quiet = credit_ns_ - last_commit_ns_ >= kQuietNs;
-    const uint64_t chunk = hurried() ? kZeroBytesInHurry : quiet || full_load ? kZeroBytes : kZeroBytesBesideSmall;
+    const uint64_t chunk = hurried() ? kZeroBytesInHurry : quiet(credit_ns_) || full_load ? kZeroBytes : kZeroBytesBesideSmall;
     const uint64_t length = std::min(context_.options.segment_bytes - zeroed_bytes_, chunk);
     if (length == 0 || (!hurried() && zero_credit_bytes_ < length)) return;
     zero_credit_bytes_ -= std::min(zero_credit_bytes_, length);

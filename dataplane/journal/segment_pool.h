@@ -86,6 +86,7 @@ class SegmentPool final : public OpOwner {
     bool create_file(uint64_t now_ns);
     void earn(uint64_t now_ns);
     void zero_more(bool full_load);
+    bool quiet(uint64_t now_ns) const { return now_ns - last_commit_ns_ >= kQuietNs; }
     bool hurried() const { return wanted_ && ready_.empty(); }
     void mark_ready();
     void sync_job(Stage stage);
