@@ -19,6 +19,8 @@ constexpr size_t kAnswerBytesMax = kDatagramBytesDefault;
 static_assert(kDatagramBytesMin >= frame::kDatagramHeaderBytes + frame::kDatagramBitmapWordsMax * 8 + 2 * frame::kHeaderBytes);
 static_assert(kEarlyPacketCountMax < kNoPlace);
 
+uint32_t answer_bytes(uint32_t path_bytes) { return std::clamp<uint32_t>(path_bytes, kDatagramBytesMin, kAnswerBytesMax); }
+
 }  // namespace
 
 DatagramDoor::DatagramDoor(io::Datagrams& datagrams, Sessions& sessions, DatagramHandler& handler, shm::CoreStats& stats)
@@ -50,7 +52,7 @@ Result<frame::DatagramToken> DatagramDoor::admit(Session& session, const io::Add
     DatagramSession& datagrams = *session.datagrams;
     datagrams.token = frame::make_datagram_token(secret_, session_number(session), peer.ip_bytes());
     datagrams.peer = peer;
-    datagrams.datagram_bytes = std::clamp<uint32_t>(datagram_bytes, kDatagramBytesMin, kAnswerBytesMax);
+    datagrams.datagram_bytes = answer_bytes(datagram_bytes);
     datagrams.answers.reserve(kAnswerCountMax);
     datagrams.stats = stats_slot();
     *datagrams.stats = shm::DatagramProducer{};
@@ -133,6 +135,8 @@ void DatagramDoor::take(const io::RxPacket& packet, uint64_t now_ns) {
     datagrams->pinned = true;
     datagrams->peer.port = packet.from.port;
     datagrams->stats->port = packet.from.port;
+    // A path that has become narrower one way has so the other way.
+    datagrams->datagram_bytes = answer_bytes(view->header.window);
     if (view->header.kind == DatagramKind::kNumbered) {
         take_numbered(*session, *view, now_ns);
     } else {

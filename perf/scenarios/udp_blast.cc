@@ -93,7 +93,8 @@ class UdpBlast final : public client::ConnectionEvents {
     void on_frame(uint32_t, const FrameHeader& header, std::span<const std::byte>) override {
         if (header.kind != FrameKind::kAppendReply) return;
         if (const Errc code = frame::errc_of(header); code != Errc::kOk) {
-            error_ = error_of(code, header.detail);
+            // The first is the cause; what follows is refused because of it.
+            if (error_.code == Errc::kOk) error_ = error_of(code, header.detail);
             return;
         }
         const size_t slot = header.correlation & ((1U << kSlotBits) - 1);

@@ -22,7 +22,8 @@ void Connection::ask_for_datagrams() {
     state_ = State::kOpeningDatagrams;
     flatbuffers::FlatBufferBuilder builder;
     const auto name = builder.CreateString(options_.name);
-    builder.Finish(wire::CreateOpenDatagrams(builder, kDatagramBytesDefault, name));
+    const uint32_t bytes = options_.datagram_bytes != 0 ? options_.datagram_bytes : kDatagramBytesDefault;
+    builder.Finish(wire::CreateOpenDatagrams(builder, bytes, name));
     std::vector<std::byte> payload((builder.GetSize() + 7) / 8 * 8);
     std::memcpy(payload.data(), builder.GetBufferPointer(), builder.GetSize());
     FrameHeader header;

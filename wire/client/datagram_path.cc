@@ -21,7 +21,7 @@ constexpr uint64_t kTimeOutNsMin = 3'000'000ULL;
 constexpr uint64_t kTimeOutNsMax = 500'000'000ULL;
 constexpr uint64_t kTimeOutNsStart = 30'000'000ULL;
 // An answer waits for the disk.
-constexpr uint64_t kAnswerNsMin = 10'000'000ULL;
+constexpr uint64_t kAnswerNsMin = 20'000'000ULL;
 constexpr uint64_t kAnswerNsMax = 2'000'000'000ULL;
 constexpr uint64_t kAnswerNsStart = 100'000'000ULL;
 constexpr uint64_t kAskCheckNs = 2'000'000ULL;
@@ -145,17 +145,18 @@ void DatagramPath::answered(const FrameHeader& header, uint64_t now_ns) {
     const uint64_t from = std::max(answer_hint_, first_);
     const auto matches = [&](uint64_t number) {
         const Packet& packet = at(number);
-        return !packet.answered && packet.correlation == header.correlation && packet.sent_ns != 0;
+        return !packet.answered && packet.correlation == header.correlation;
     };
     uint64_t found = from;
-    while (found < next_new_ && !matches(found)) ++found;
-    if (found == next_new_) {
+    while (found < end() && !matches(found)) ++found;
+    if (found == end()) {
         found = first_;
-        while (found < std::min(from, next_new_) && !matches(found)) ++found;
-        if (found >= std::min(from, next_new_)) return;  // An answer to an earlier question, too.
+        while (found < std::min(from, end()) && !matches(found)) ++found;
+        if (found >= std::min(from, end())) return;  // An answer to an earlier question, too.
     }
     Packet& packet = at(found);
-    arrived(packet);
+    // Not yet sent: the answer came while its batch waited to be asked for again. The number will be used up without it.
+    if (packet.sent_ns != 0) arrived(packet);
     if (packet.asks == 0 && !packet.resent) answer_time_.sample(now_ns - packet.first_sent_ns);
     packet.answered = true;
     packet.frame.reset();
@@ -238,6 +239,7 @@ void DatagramPath::fill(DatagramHeader& header, DatagramKind kind, uint64_t numb
     header.token = token_;
     header.packet = number;
     header.sent_ns = now_ns;
+    header.window = datagram_bytes_;
     frame::seal_datagram(header);
 }
 

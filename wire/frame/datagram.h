@@ -42,7 +42,7 @@ struct DatagramHeader {
     uint64_t packet = 0;         // kNumbered, kLoose: its number. kAnswer: counts the answers of the session.
     uint64_t next_packet = 0;    // kAnswer: every numbered packet below has come.
     uint64_t sent_ns = 0;        // Clock of the client when it was sent (again); kAnswer: that of the newest packet that came.
-    uint32_t window = 0;         // kAnswer: packets from next_packet on that may be sent.
+    uint32_t window = 0;         // kAnswer: packets from next_packet on that may be sent. Else: largest datagram that the path takes.
     uint32_t header_crc = 0;     // CRC-32C of the 60 bytes before it and of the bitmap.
 };
 static_assert(sizeof(DatagramHeader) == 64);
