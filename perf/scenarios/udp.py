@@ -29,7 +29,7 @@ def blast(bench, box, more):
 
 
 def measure_ingest(bench):
-    box = Box(bench, "box-udp", shards=4, retention_ms=RETENTION_MS, **KEPT_CORE, **SEGMENTS)
+    box = Box(bench, "box-udp", shards=4, retention_ms=RETENTION_MS, sched="idle", **SEGMENTS)
     eagre, only, other = ({name: [] for name in LOADS} for _ in range(3))
     for _ in range(bench.options.rounds):
         for name, (_, more, _) in LOADS.items():

@@ -30,6 +30,7 @@ struct Lane {
 struct Slot {
     SendBufferPointer frame;
     size_t lane = 0;
+    uint64_t correlation = 0;  // Of the batch on its way.
     uint32_t record_count = 0;
 };
 
@@ -98,6 +99,7 @@ class UdpBlast final : public client::ConnectionEvents {
             return;
         }
         const size_t slot = header.correlation & ((1U << kSlotBits) - 1);
+        if (slots_[slot].correlation != header.correlation) return;  // Asked for twice, answered twice.
         records_ += slots_[slot].record_count;
         ++batches_;
         send(slot);
@@ -136,7 +138,7 @@ class UdpBlast final : public client::ConnectionEvents {
         auto* bytes = const_cast<std::byte*>(slot.frame->bytes.data());
         FrameHeader header;
         std::memcpy(&header, bytes, sizeof(header));
-        header.correlation = (++serial_ << kSlotBits) | index;
+        header.correlation = slot.correlation = (++serial_ << kSlotBits) | index;
         header.shard = lane.shard;
         header.detail = lane.producer_id;
         header.number = lane.next_number++;

@@ -244,8 +244,8 @@ class Session {
         if (report_.parts.empty()) throw std::runtime_error("stopped before anything was sent");
         fmt::print("\nEagre: {}\n", source_->description());
         fmt::print(
-            "  one producer over TCP to {}:{}, {} shards, two consumers at once, data in {}\n\n",
-            target_.address, target_.port, options_.shards, options_.appliance.data);
+            "  one producer over {} to {}:{}, {} shards, two consumers at once, data in {}\n\n",
+            target_.udp ? "UDP" : "TCP", target_.address, target_.port, options_.shards, options_.appliance.data);
         fmt::print("{}", report_text(report_, terminal_is_utf8()));
         if (memory_bytes != 0)
             fmt::print("\n  dataplane memory, highest: {}\n",

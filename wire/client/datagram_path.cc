@@ -26,6 +26,7 @@ constexpr uint64_t kAnswerNsMax = 2'000'000'000ULL;
 constexpr uint64_t kAnswerNsStart = 100'000'000ULL;
 constexpr uint64_t kAskCheckNs = 2'000'000ULL;
 constexpr uint64_t kReorderNsMin = 20'000ULL;
+constexpr uint64_t kFullNs = 50'000ULL;  // A full socket is tried again after this long.
 constexpr size_t kReceiveBurst = 32;
 constexpr size_t kAnswerPlaceBytes = 2048;
 constexpr int kReceivesPerPoll = 4;
@@ -61,6 +62,8 @@ void DatagramPath::push(SendBufferPointer frame) {
 }
 
 Result<bool> DatagramPath::poll(uint64_t now_ns) {
+    last_poll_ns_ = now_ns;
+    full_ = false;
     bool moved = receive(now_ns);
     if (const Status in_time = check_timers(now_ns); !in_time) return in_time.error();
     moved = send(now_ns) || moved;
@@ -245,6 +248,7 @@ void DatagramPath::fill(DatagramHeader& header, DatagramKind kind, uint64_t numb
 
 size_t DatagramPath::transmit(std::span<const DatagramSlices> datagrams, uint64_t /*now_ns*/) {
     const auto taken = transport_.send_datagrams(pipe_, datagrams);
+    full_ = taken && *taken < datagrams.size();
     shrunk_ = !taken && taken.error().code == Errc::kBadLength;
     if (shrunk_) {
         // What the path says, or, if it says nothing useful, a step down from what it has just refused.
@@ -345,6 +349,7 @@ uint64_t DatagramPath::next_timer_ns() const {
     uint64_t next = UINT64_MAX;
     if (in_flight_ > 0) next = progress_ns_ + time_out_ns();
     if (!packets_.empty()) next = std::min(next, next_ask_ns_);
+    if (full_) next = std::min(next, last_poll_ns_ + kFullNs);
     return next;
 }
 

@@ -99,6 +99,7 @@ class DatagramPath {
     uint64_t session_;
     frame::DatagramToken token_;
     uint32_t datagram_bytes_;
+    bool full_ = false;                // The last transmit did not take all.
     bool shrunk_ = false;              // The last transmit met a path that takes less than it thought.
     std::deque<Packet> packets_;
     uint64_t first_ = 0;               // Number of packets_.front().
@@ -108,6 +109,7 @@ class DatagramPath {
     uint64_t newest_sent_ns_ = 0;      // Of what the box has got.
     uint64_t progress_ns_ = 0;         // When something last arrived there, or the oldest was sent.
     uint64_t next_ask_ns_ = 0;
+    uint64_t last_poll_ns_ = 0;
     uint64_t recovery_end_ = 0;        // Losses below this packet are of a congestion that was answered.
     uint32_t in_flight_ = 0;           // Sent, neither arrived nor lost.
     uint32_t lost_count_ = 0;          // Waiting to be sent again.

@@ -132,7 +132,8 @@ class TcpTransport final : public Transport {
         const auto fd = open_udp_socket(reinterpret_cast<const sockaddr*>(&target), length);
         if (!fd) return fd.error();
         epoll_event event{};
-        event.events = EPOLLIN | EPOLLOUT | EPOLLET;
+        // No EPOLLOUT: each datagram that leaves would call epoll. A full socket is tried again by the clock.
+        event.events = EPOLLIN | EPOLLET;
         ::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, *fd, &event);
         fds_.push_back(*fd);
         return PipeId{fds_.size()};

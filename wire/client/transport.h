@@ -44,7 +44,7 @@ class Transport {
     virtual Result<PipeId> open_datagrams(std::string_view /*address*/, uint16_t /*port*/) { return Errc::kUnavailable; }
     /// Largest datagram that the path is known to take.
     virtual uint32_t datagram_bytes(PipeId /*pipe*/) { return 0; }
-    /// How many from the front were sent; 0: no room now. Errors: kBadLength (the first is larger than the path takes; detail =
+    /// How many from the front were sent; fewer: no room now (wait() does not tell when there is again). Errors: kBadLength (the first is larger than the path takes; detail =
     /// what it takes), kDisconnected.
     virtual Result<size_t> send_datagrams(PipeId /*pipe*/, std::span<const DatagramSlices> /*datagrams*/) { return Errc::kDisconnected; }
     /// Fills as many equal parts of `area` as there are `lengths`; returns how many. Errors: kDisconnected.
