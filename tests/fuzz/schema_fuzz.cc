@@ -7,6 +7,7 @@
 
 #include "tests/fuzz/fuzz_input.h"
 #include "wire/base/limits.h"
+#include "wire/identity/key_set.h"
 #include "wire/schema/admin_generated.h"
 #include "wire/schema/control_generated.h"
 #include "wire/schema/request_generated.h"
@@ -18,6 +19,12 @@ namespace {
 uint64_t read(const flatbuffers::String* text) {
     return text == nullptr ? 0
                            : fuzz::touch(std::as_bytes(std::span(text->c_str(), text->size() + 1)));
+}
+
+uint64_t read(const flatbuffers::Vector<uint8_t>* bytes) {
+    return bytes == nullptr
+               ? 0
+               : fuzz::touch(std::as_bytes(std::span(bytes->data(), bytes->size())));
 }
 
 uint64_t read(const wire::ShardInfo* shard) {
@@ -46,7 +53,14 @@ uint64_t read(const flatbuffers::Vector<flatbuffers::Offset<Table>>* tables) {
 }
 
 uint64_t read(const wire::Hello* hello) {
-    return read(hello->client_name()) + hello->features() + read(hello->key_id());
+    return read(hello->client_name()) + hello->features() + read(hello->key_id()) +
+           read(hello->client_nonce()) + hello->purpose();
+}
+uint64_t read(const wire::Challenge* challenge) {
+    return read(challenge->server_nonce()) + challenge->box_id_low() + challenge->core();
+}
+uint64_t read(const wire::Proof* proof) {
+    return read(proof->proof());
 }
 
 uint64_t read(const wire::HelloReply* reply) {
@@ -62,9 +76,22 @@ uint64_t read(const wire::MetadataRequest* request) {
 uint64_t read(const wire::MetadataReply* reply) {
     return read(reply->streams());
 }
+/// As the dataplane takes them: what comes through has sound ids and policies, and both can be used.
+uint64_t read_keys(const wire::KeySet* table) {
+    const auto keys = identity::key_set_from(table);
+    if (!keys) return static_cast<uint64_t>(keys.error().code);
+    uint64_t sum = (*keys)->number;
+    for (const auto& [id, key] : (*keys)->keys) {
+        const auto again = identity::Policy::parse(key->policy.text());
+        if (!again || again->actions_everywhere() != key->policy.actions_everywhere()) __builtin_trap();
+        if (!identity::valid_key_id(id)) __builtin_trap();
+        sum += key->policy.actions_on(key->name) + key->generation;
+    }
+    return sum;
+}
 uint64_t read(const wire::Command* command) {
     return command->id() + command->epoch() + static_cast<uint64_t>(command->op()) +
-           read(command->stream());
+           read(command->stream()) + read_keys(command->key_set());
 }
 uint64_t read(const wire::CommandReply* reply) {
     return reply->id() + reply->code() + reply->detail() + read(reply->streams()) +
@@ -75,8 +102,10 @@ uint64_t read(const wire::Fact* fact) {
            fact->command_id();
 }
 uint64_t read(const wire::AdminRequest* request) {
+    const auto policy = identity::Policy::parse(
+        request->allow() == nullptr ? std::string_view() : request->allow()->string_view());
     return static_cast<uint64_t>(request->op()) + read(request->name()) + request->shard_count() +
-           request->retention_ms();
+           request->retention_ms() + (policy ? policy->actions_on("ticks-a") : 0);
 }
 uint64_t read(const wire::AdminReply* reply) {
     return reply->code() + reply->detail() + read(reply->message()) + read(reply->streams());
@@ -100,7 +129,7 @@ void check(std::span<const std::byte> payload) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (size < 1) return 0;
     const fuzz::AlignedInput input({data + 1, size - 1});
-    switch (data[0] % 9) {
+    switch (data[0] % 11) {
         case 0:
             check<wire::Hello>(input.bytes());
             break;
@@ -124,6 +153,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
             break;
         case 7:
             check<wire::AdminRequest>(input.bytes());
+            break;
+        case 9:
+            check<wire::Challenge>(input.bytes());
+            break;
+        case 10:
+            check<wire::Proof>(input.bytes());
             break;
         default:
             check<wire::AdminReply>(input.bytes());

@@ -152,6 +152,13 @@ class Schemas {
             wire::CreateAdminRequestDirect(b, wire::AdminOp::CreateStream, "stream", 4, 1000,
                                            1000));
         add(b, 8, wire::CreateAdminReply(b, 0, 0, b.CreateString("done"), streams(b)));
+        const std::vector<uint8_t> bytes(32, 7);
+        add(b, 0, wire::CreateHelloDirect(b, "client", 0, "ek-0123456789abcdef", &bytes, 1));
+        add(b, 9, wire::CreateChallengeDirect(b, &bytes, 1, 2, 3, 0));
+        add(b, 10, wire::CreateProofDirect(b, &bytes));
+        const std::vector<flatbuffers::Offset<wire::KeyInfo>> keys{wire::CreateKeyInfoDirect(
+            b, "ek-0123456789abcdef", "feed", 1, 0, &bytes, "put:ticks-* get:*")};
+        add(b, 4, wire::CreateCommand(b, 1, 2, wire::CommandOp::PutKeys, 0, wire::CreateKeySetDirect(b, 1, &keys)));
     }
 
   private:

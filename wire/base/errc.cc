@@ -49,12 +49,22 @@ constexpr ErrcText kTexts[] = {
     {Errc::kLocked, false, "Locked", "another eagred uses this data directory: stop it first or choose another --data"},
     {Errc::kPortInUse, false, "PortInUse", "the port is taken: stop the other process or choose another --port"},
     {Errc::kKernelTooOld, false, "KernelTooOld", "io_uring lacks a needed feature: Linux 6.1 or newer, io_uring_disabled=0"},
-    {Errc::kInsecure, false, "Insecure", "refusing to listen beyond loopback: say --insecure if the network is trusted"},
+    {Errc::kInsecure, false, "Insecure", "refusing to listen beyond loopback: say --auth on, or --insecure if everybody on that network may read and write"},
     {Errc::kStaleEpoch, false, "StaleEpoch", "a newer control process has taken over"},
     {Errc::kTimeout, true, "Timeout", "no answer within the time allowed: is eagred running?"},
     {Errc::kDisconnected, true, "Disconnected", "cannot reach the other side: is eagred running?"},
     {Errc::kCorruptDirectory, false, "CorruptDirectory", "a file of the data directory is not what it should be"},
     {Errc::kNotADirectory, false, "NotADirectory", "this is not an Eagre data directory: choose an empty one or an existing one"},
+    {Errc::kUnauthenticated, false, "Unauthenticated", "the box honours no such key, or the secret is wrong: give --key-id and --secret-file of a key from 'eagre key create'"},
+    {Errc::kAccessDenied, false, "AccessDenied", "the policy of this key does not allow that: see 'eagre key list'"},
+    {Errc::kBadPolicy, false, "BadPolicy", "a rule is put, get, manage or all, a colon and a pattern of stream names: put:ticks-*"},
+    {Errc::kUnknownKey, false, "UnknownKey", "there is no such key in use: see 'eagre key list'"},
+    {Errc::kKeyExists, false, "KeyExists", "a key of this name is in use: choose another name, or rotate it"},
+    {Errc::kKeyFileUnsafe, false, "KeyFileUnsafe", "only its owner, the user of the service, may read master.key: chmod 600, and new keys if it was read"},
+    {Errc::kStaleKeys, true, "StaleKeys", "the catalogue's keys are older than those the box honours: see the log of eagre-control"},
+    {Errc::kTlsRequired, false, "TlsRequired", "this port speaks TLS: connect with --tls"},
+    {Errc::kTlsFailed, false, "TlsFailed", "no TLS session came about: check --tls-ca, the name in the certificate, and that the port speaks TLS"},
+    {Errc::kBadCertificate, false, "BadCertificate", "the certificate or its private key can't be read, or they don't fit each other"},
 };
 
 const ErrcText* find(Errc code) {

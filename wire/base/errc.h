@@ -59,6 +59,17 @@ enum class Errc : uint16_t {
     kDisconnected = 78,       // The other side closed or cannot be reached. Retry.
     kCorruptDirectory = 79,   // A file of the data directory is not what it should be.
     kNotADirectory = 80,      // Not an Eagre data directory.
+    // -- Identity.
+    kUnauthenticated = 90,    // Caller: no key, an unknown, revoked or expired one, or a wrong secret. UnrecognizedClientException.
+    kAccessDenied = 91,       // Caller: the key's policy does not allow this; detail = the actions missing. AccessDeniedException.
+    kBadPolicy = 92,          // Caller: a rule that cannot be read; detail = its index. InvalidArgumentException.
+    kUnknownKey = 93,         // Caller: no key of this name or id. ResourceNotFoundException.
+    kKeyExists = 94,          // Caller: a key of this name is in use. ResourceInUseException.
+    kKeyFileUnsafe = 95,      // Operator: others may read DATA/master.key; detail = its mode.
+    kStaleKeys = 96,          // Control: its keys are older than those the box honours; detail = the box's number.
+    kTlsRequired = 97,        // Caller: this port speaks TLS. Connection closed.
+    kTlsFailed = 98,          // Either side: no TLS session came about (certificate, name, version). Connection closed.
+    kBadCertificate = 99,     // Operator: certificate or private key cannot be read, or don't fit each other.
 };
 
 /// Name as in the source without the k, for logs and JSON ("ShardClosed").

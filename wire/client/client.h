@@ -20,6 +20,7 @@
 #include "wire/client/transport.h"
 #include "wire/frame/batch.h"
 #include "wire/frame/frame.h"
+#include "wire/identity/crypto.h"
 
 namespace eagre::client {
 
@@ -59,6 +60,8 @@ struct ClientOptions {
     /// unless they want no acknowledgement at all; those are sent once and may be lost, and the box counts the gaps.
     bool datagrams = false;
     uint32_t datagram_bytes = kDatagramBytesDefault;  // 0: what the path takes. At most kDatagramBytesMax.
+    std::string key_id;                               // Empty: no key. See 'eagre key create'.
+    identity::Bytes32 secret{};                       // Of the key (identity::parse_secret). Proved, never sent.
 };
 
 class Producer;
@@ -68,7 +71,8 @@ struct ConsumerOptions;
 
 class Client {
   public:
-    /// Connects and says hello. Waits. Errors: kDisconnected, kTimeout, kBadVersion.
+    /// Connects and says hello, and proves the key if one is given. Waits. Errors: kDisconnected, kTimeout, kBadVersion,
+    /// kUnauthenticated (also: the box could not prove that it knows our key), kTlsRequired, kTlsFailed.
     static Result<std::unique_ptr<Client>> connect(std::unique_ptr<Transport> transport, const ClientOptions& options);
     virtual ~Client() = default;
 

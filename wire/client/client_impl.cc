@@ -91,7 +91,8 @@ Status ClientImpl::open() {
     if (wait_until(deadline, [&] {
             const Errc last = first.last_error().code;
             return first.ready() || last == Errc::kBadVersion || last == Errc::kBadMagic || last == Errc::kBadArgument ||
-                   last == Errc::kUnavailable;
+                   last == Errc::kUnavailable || last == Errc::kUnauthenticated || last == Errc::kTlsRequired ||
+                   last == Errc::kTlsFailed;
         }) && first.ready()) {
         return {};
     }

@@ -7,12 +7,32 @@
 #include <flatbuffers/flatbuffers.h>
 
 #include "wire/base/assert.h"
+#include "wire/identity/proof.h"
+#include "wire/identity/secret.h"
 #include "wire/schema/request_generated.h"
 
 namespace eagre::client {
 
 using frame::FrameHeader;
 using frame::FrameKind;
+
+namespace {
+
+flatbuffers::Offset<flatbuffers::Vector<uint8_t>> pack(flatbuffers::FlatBufferBuilder& builder, const identity::Bytes32& bytes) {
+    return builder.CreateVector(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+}
+
+bool is(const flatbuffers::Vector<uint8_t>* bytes, const identity::Bytes32& wanted) {
+    return bytes != nullptr && identity::equal_constant_time(std::as_bytes(std::span(bytes->data(), bytes->size())), wanted);
+}
+
+std::vector<std::byte> padded(const flatbuffers::FlatBufferBuilder& builder) {
+    std::vector<std::byte> payload(std::max<size_t>(16, (builder.GetSize() + 7) / 8 * 8));
+    std::memcpy(payload.data(), builder.GetBufferPointer(), builder.GetSize());
+    return payload;
+}
+
+}  // namespace
 
 Connection::Connection(Transport& transport, ConnectionEvents& events, const ClientOptions& options,
                        uint32_t core, uint16_t port)
@@ -92,14 +112,57 @@ void Connection::begin(uint64_t now_ns) {
     front_sent_ = 0;
     flatbuffers::FlatBufferBuilder builder;
     const auto name = builder.CreateString(options_.name);
+    proof_sent_ = false;
+    flatbuffers::Offset<flatbuffers::String> key_id;
+    flatbuffers::Offset<flatbuffers::Vector<uint8_t>> nonce;
+    if (!options_.key_id.empty()) {
+        for (size_t i = 0; i < client_nonce_.size(); i += sizeof(uint64_t)) {
+            const uint64_t random = transport_.random();
+            std::memcpy(client_nonce_.data() + i, &random, sizeof(random));
+        }
+        key_id = builder.CreateString(options_.key_id);
+        nonce = pack(builder, client_nonce_);
+    }
     wire::HelloBuilder hello(builder);
     hello.add_client_name(name);
+    if (!options_.key_id.empty()) {
+        hello.add_key_id(key_id);
+        hello.add_client_nonce(nonce);
+        hello.add_purpose(static_cast<uint32_t>(identity::Purpose::kNative));
+    }
     builder.Finish(hello.Finish());
-    std::vector<std::byte> payload((builder.GetSize() + 7) / 8 * 8);
-    std::memcpy(payload.data(), builder.GetBufferPointer(), builder.GetSize());
     FrameHeader header;
     header.kind = FrameKind::kHello;
-    push(header, payload);
+    push(header, padded(builder));
+}
+
+Status Connection::answer_challenge(const FrameHeader& header, std::span<const std::byte> payload) {
+    const auto* raw = reinterpret_cast<const uint8_t*>(payload.data());
+    flatbuffers::Verifier verifier(raw, payload.size(), 4, 4);
+    if (options_.key_id.empty() || options_.key_id.size() > identity::kKeyIdBytes || proof_sent_ || payload.size() < 16 ||
+        !verifier.VerifyBuffer<wire::Challenge>(nullptr)) {
+        return Errc::kBadSchema;
+    }
+    const auto* table = flatbuffers::GetRoot<wire::Challenge>(raw);
+    identity::Challenge challenge;
+    if (table->server_nonce() == nullptr || table->server_nonce()->size() != challenge.server_nonce.size()) return Errc::kBadSchema;
+    std::memcpy(challenge.server_nonce.data(), table->server_nonce()->data(), challenge.server_nonce.size());
+    challenge.box_id_high = table->box_id_high();
+    challenge.box_id_low = table->box_id_low();
+    challenge.incarnation = table->incarnation();
+    challenge.core = table->core();
+    challenge.client_nonce = client_nonce_;
+    challenge.key_id = options_.key_id;
+    const identity::Bytes32 secret_verifier = identity::verifier_of(options_.secret);
+    server_proof_ = identity::server_proof(secret_verifier, challenge);
+    flatbuffers::FlatBufferBuilder builder;
+    builder.Finish(wire::CreateProof(builder, pack(builder, identity::client_proof(secret_verifier, challenge))));
+    FrameHeader proof;
+    proof.kind = FrameKind::kProof;
+    proof.correlation = header.correlation;
+    push(proof, padded(builder));
+    proof_sent_ = true;
+    return {};
 }
 
 void Connection::lose(Error why, uint64_t now_ns) {
@@ -206,7 +269,12 @@ void Connection::handle(uint64_t now_ns) {
             lose(Error{frame::errc_of(*header), 0, header->detail}, now_ns);
             return;
         }
-        if (state_ == State::kConnecting) {
+        if (state_ == State::kConnecting && header->kind == FrameKind::kChallenge) {
+            if (const Status answered = answer_challenge(*header, payload); !answered) {
+                lose(answered.error(), now_ns);
+                return;
+            }
+        } else if (state_ == State::kConnecting) {
             const auto* raw = reinterpret_cast<const uint8_t*>(payload.data());
             flatbuffers::Verifier verifier(raw, payload.size(), 4, 4);
             if (header->kind != FrameKind::kHelloReply || payload.size() < 16 ||
@@ -215,6 +283,11 @@ void Connection::handle(uint64_t now_ns) {
                 return;
             }
             const auto* reply = flatbuffers::GetRoot<wire::HelloReply>(raw);
+            if (!options_.key_id.empty() && !(proof_sent_ && is(reply->server_proof(), server_proof_))) {
+                // Whoever this is, it does not know our key: it is not the box that gave it.
+                lose(error_of(Errc::kUnauthenticated), now_ns);
+                return;
+            }
             ports_.clear();
             if (reply->ports() != nullptr)
                 ports_.assign(reply->ports()->begin(), reply->ports()->end());

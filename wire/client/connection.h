@@ -85,6 +85,8 @@ class Connection {
     void ask_for_datagrams();
     Status open_datagrams(const frame::FrameHeader& header, std::span<const std::byte> payload);
     bool poll_datagrams(uint64_t now_ns);
+    /// Proves our key. Errors: kBadSchema.
+    Status answer_challenge(const frame::FrameHeader& header, std::span<const std::byte> payload);
 
     Transport& transport_;
     ConnectionEvents& events_;
@@ -106,6 +108,9 @@ class Connection {
     std::vector<uint16_t> ports_;  // As the hello said; told with on_ready.
     uint64_t incarnation_ = 0;
     uint64_t epoch_ = 0;  // Counts pipes: a callback may lose this one.
+    identity::Bytes32 client_nonce_{};
+    identity::Bytes32 server_proof_{};  // What the box must answer to our proof.
+    bool proof_sent_ = false;
 };
 
 }  // namespace eagre::client

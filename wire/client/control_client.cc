@@ -43,6 +43,22 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
     }
     Status accept_clock() override { return done(ask(wire::AdminOp::AcceptClock, named(""))); }
 
+    Result<KeyDescription> create_key(std::string_view name, std::string_view allow, uint64_t expires_ns) override {
+        flatbuffers::FlatBufferBuilder builder;
+        const auto name_text = builder.CreateString(name.data(), name.size());
+        const auto allow_text = builder.CreateString(allow.data(), allow.size());
+        wire::AdminRequestBuilder request(builder);
+        request.add_op(wire::AdminOp::CreateKey);
+        request.add_name(name_text);
+        request.add_allow(allow_text);
+        request.add_expires_ns(expires_ns);
+        builder.Finish(request.Finish());
+        return key_of(exchange(builder));
+    }
+    Result<KeyDescription> rotate_key(std::string_view name) override { return key_of(ask_named(wire::AdminOp::RotateKey, name)); }
+    Result<KeyDescription> revoke_key(std::string_view name) override { return key_of(ask_named(wire::AdminOp::RevokeKey, name)); }
+    Result<std::vector<KeyDescription>> list_keys() override { return keys_of(ask_named(wire::AdminOp::ListKeys, "")); }
+
     // -- ConnectionEvents
     void on_ready(uint32_t, const std::vector<uint16_t>&, uint64_t) override {}
     void on_lost(uint32_t, Error) override { lost_ = true; }
@@ -72,10 +88,27 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
     }
 
     Result<std::vector<StreamDescription>> ask(wire::AdminOp op, const CreateStream& request) {
-        if (!wait_until([&] { return pipe_->ready(); })) return pipe_->last_error();
         flatbuffers::FlatBufferBuilder builder;
         const auto name = builder.CreateString(request.name);
         builder.Finish(wire::CreateAdminRequest(builder, op, name, request.shard_count, request.retention_ms, request.record_bytes_max));
+        const auto reply = exchange(builder);
+        if (!reply) return reply.error();
+        std::vector<StreamDescription> streams;
+        if ((*reply)->streams() != nullptr) {
+            for (const wire::StreamInfo* info : *(*reply)->streams()) streams.push_back(describe_stream_info(*info));
+        }
+        return streams;
+    }
+    Result<const wire::AdminReply*> ask_named(wire::AdminOp op, std::string_view name) {
+        flatbuffers::FlatBufferBuilder builder;
+        const auto text = builder.CreateString(name.data(), name.size());
+        builder.Finish(wire::CreateAdminRequest(builder, op, text));
+        return exchange(builder);
+    }
+
+    /// The answer lives until the next question.
+    Result<const wire::AdminReply*> exchange(const flatbuffers::FlatBufferBuilder& builder) {
+        if (!wait_until([&] { return pipe_->ready(); })) return pipe_->last_error();
         std::vector<std::byte> payload(std::max<size_t>(16, (builder.GetSize() + 7) / 8 * 8));
         std::memcpy(payload.data(), builder.GetBufferPointer(), builder.GetSize());
         FrameHeader header;
@@ -91,11 +124,25 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
         if (bytes.size() < 16 || !verifier.VerifyBuffer<wire::AdminReply>(nullptr)) return Errc::kBadSchema;
         const auto* reply = flatbuffers::GetRoot<wire::AdminReply>(raw);
         if (reply->code() != 0) return error_of(static_cast<Errc>(reply->code()), reply->detail());
-        std::vector<StreamDescription> streams;
-        if (reply->streams() != nullptr) {
-            for (const wire::StreamInfo* info : *reply->streams()) streams.push_back(describe_stream_info(*info));
+        return reply;
+    }
+
+    static Result<std::vector<KeyDescription>> keys_of(const Result<const wire::AdminReply*>& reply) {
+        if (!reply) return reply.error();
+        const auto text = [](const flatbuffers::String* string) { return string == nullptr ? std::string() : string->str(); };
+        std::vector<KeyDescription> keys;
+        if ((*reply)->keys() == nullptr) return keys;
+        for (const wire::KeyAnswer* each : *(*reply)->keys()) {
+            keys.push_back({text(each->id()), text(each->name()), text(each->allow()), each->created_ns(), each->expires_ns(),
+                            each->revoked_ns(), each->generation(), text((*reply)->secret())});
         }
-        return streams;
+        return keys;
+    }
+    static Result<KeyDescription> key_of(const Result<const wire::AdminReply*>& reply) {
+        auto keys = keys_of(reply);
+        if (!keys) return keys.error();
+        if (keys->empty()) return Errc::kUnknownKey;
+        return std::move(keys->front());
     }
 
     static Result<StreamDescription> first_of(Result<std::vector<StreamDescription>> streams) {

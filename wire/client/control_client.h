@@ -20,6 +20,17 @@ struct CreateStream {
     uint64_t record_bytes_max = kRecordDataBytesDefault;
 };
 
+struct KeyDescription {
+    std::string id;
+    std::string name;
+    std::string allow;        // Rules of its policy, blanks between them.
+    uint64_t created_ns = 0;  // Wall clock, ns since 1970, like the two below.
+    uint64_t expires_ns = 0;  // 0: never.
+    uint64_t revoked_ns = 0;  // 0: in use.
+    uint64_t generation = 0;  // 1, and one more with each rotation.
+    std::string secret;       // Only from create_key and rotate_key.
+};
+
 class ControlClient {
   public:
     /// `socket_path`: DATA/control.sock. Errors: kDisconnected, kTimeout.
@@ -32,6 +43,14 @@ class ControlClient {
     virtual Result<std::vector<StreamDescription>> list_streams() = 0;
     virtual Result<StreamDescription> describe_stream(std::string_view name) = 0;
     virtual Status accept_clock() = 0;
+    /// All of these wait until every core of the box goes by the change. `allow`: rules (wire/identity/policy.h) with blanks between
+    /// them; `expires_ns`: 0: never. Errors: kKeyExists, kBadArgument, kBadPolicy, kLimitExceeded, kUnavailable.
+    virtual Result<KeyDescription> create_key(std::string_view name, std::string_view allow, uint64_t expires_ns) = 0;
+    /// `name` of a key in use, or its id. Errors: kUnknownKey, kUnavailable (revoke: written down all the same).
+    virtual Result<KeyDescription> rotate_key(std::string_view name) = 0;
+    virtual Result<KeyDescription> revoke_key(std::string_view name) = 0;
+    /// With the revoked ones, by id.
+    virtual Result<std::vector<KeyDescription>> list_keys() = 0;
 };
 
 }  // namespace eagre::client

@@ -39,6 +39,8 @@ enum class FrameKind : uint8_t {
     kDatagramsOpened = 17, // payload DatagramsOpened
     kCommand = 20,         // payload Command (control socket only) -> kCommandReply
     kCommandReply = 21,    // payload CommandReply
+    kChallenge = 24,       // payload Challenge: answer to a hello that names a key
+    kProof = 25,           // payload Proof -> kHelloReply
     kError = 30,           // header only: reply to a frame that could not be understood; the connection is closed after it
 };
 inline constexpr uint8_t kFrameKindMax = 30;
