@@ -16,6 +16,7 @@
 #include "wire/base/result.h"
 #include "wire/frame/datagram.h"
 #include "wire/frame/frame.h"
+#include "wire/identity/key_set.h"
 #include "wire/shm/stats.h"
 
 namespace eagre {
@@ -50,6 +51,7 @@ struct ColdMessage {
         kPutStream,     // stream: new directory entry.
         kEraseStream,   // stream_id
         kAcceptClock,
+        kPutKeys,       // keys: honour these and no others.
     };
     Kind kind{};
     uint64_t token = 0;
@@ -57,6 +59,7 @@ struct ColdMessage {
     uint64_t epoch = 0;
     StreamId stream_id;
     shard::StreamPointer stream;
+    identity::KeySetPointer keys;
     Error error;
 };
 
@@ -66,6 +69,9 @@ struct Box {
     uint64_t box_id_low = 0;
     uint64_t incarnation = 0;
     frame::DatagramSecret datagram_secret{};                       // Makes tokens; new with each start.
+    identity::Bytes32 master_key{};                                // Of the key file.
+    identity::Bytes32 nonce_seed{};                                // New with every start.
+    identity::KeySetPointer keys;                                  // Honoured at start; each core has its own later.
     uint32_t core_count = 0;
     uint32_t journal_count = 0;
     std::vector<bool> journal_available;                           // By journal id.

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "dataplane/core.h"
+#include "dataplane/gate/key_store.h"
 #include "wire/base/assert.h"
 
 namespace eagre {
@@ -155,6 +156,20 @@ Handled Core::on_command(Session& session, const FrameHeader& header, std::span<
         case wire::CommandOp::AcceptClock:
             kind = ColdMessage::Kind::kAcceptClock;
             break;
+        case wire::CommandOp::PutKeys: {
+            auto keys = identity::key_set_from(command.key_set());
+            if (!keys) return answer(keys.error());
+            // An old copy of the catalogue must not bring back what was revoked.
+            if ((*keys)->number < gate_.keys().number) return answer(error_of(Errc::kStaleKeys, gate_.keys().number));
+            // Durable first: a key that is revoked stays so after a restart without control. The sync holds this core up for a
+            // moment; administrators change keys seldom.
+            const Status stored =
+                gate::store_keys(io_.files, **keys, box_.master_key, box_.box_id_high, box_.box_id_low, gate_.draw());
+            if (!stored) return answer(stored.error());
+            pending.keys = std::move(*keys);
+            kind = ColdMessage::Kind::kPutKeys;
+            break;
+        }
         default:
             return answer(error_of(Errc::kBadArgument, static_cast<uint64_t>(command.op())));
     }
@@ -168,6 +183,7 @@ Handled Core::on_command(Session& session, const FrameHeader& header, std::span<
         message->epoch = command.epoch();
         message->stream_id = pending.stream_id;
         message->stream = pending.stream;
+        message->keys = pending.keys;
         send_cold(CoreIndex{core}, std::move(message));
     }
     return Handled::kDone;
@@ -207,8 +223,10 @@ void Core::on_cold(CoreIndex from, std::unique_ptr<ColdMessage> message) {
         case ColdMessage::Kind::kSetStream:
             begin_job(from, *message);
             return;
-        case ColdMessage::Kind::kAcceptClock: {
-            retention_clock_->accept(wall_ns_);
+        case ColdMessage::Kind::kAcceptClock:
+        case ColdMessage::Kind::kPutKeys: {
+            if (message->kind == ColdMessage::Kind::kAcceptClock) retention_clock_->accept(wall_ns_);
+            if (message->kind == ColdMessage::Kind::kPutKeys) put_keys(message->keys);
             auto done = std::make_unique<ColdMessage>();
             done->kind = ColdMessage::Kind::kDone;
             done->token = message->token;
@@ -383,7 +401,8 @@ void Core::finish_command(uint64_t token, Error error) {
     if (--found->cores_left > 0) return;
     const CommandPending pending = *found;
     commands_.erase(found);
-    if (pending.error.code == Errc::kOk && pending.op != wire::CommandOp::AcceptClock) {
+    const bool of_stream = pending.op != wire::CommandOp::AcceptClock && pending.op != wire::CommandOp::PutKeys;
+    if (pending.error.code == Errc::kOk && of_stream) {
         shard::StreamPointer published = pending.stream;
         if (published != nullptr) {
             for (const auto& each : published->shards) shard_id_max_ = std::max(shard_id_max_, each.id.value);

@@ -17,6 +17,7 @@
 #include "dataplane/ack/ack_queue.h"
 #include "dataplane/box.h"
 #include "dataplane/fanout/fanout.h"
+#include "dataplane/gate/gate.h"
 #include "dataplane/ingress/datagram_door.h"
 #include "dataplane/ingress/session.h"
 #include "dataplane/io/io.h"
@@ -117,6 +118,7 @@ class Core : public ingress::FrameHandler, public ingress::DatagramHandler, publ
         wire::CommandOp op{};
         StreamId stream_id;
         shard::StreamPointer stream;
+        identity::KeySetPointer keys;
         uint32_t cores_left = 0;
         Error error;
     };
@@ -129,8 +131,25 @@ class Core : public ingress::FrameHandler, public ingress::DatagramHandler, publ
     shm::ShardStats* take_stats_slot(const journal::ShardFacts& facts);
     bool stop_turning() const;
 
+    // hello.cc
+    ingress::Handled on_hello(ingress::Session& session, const frame::FrameHeader& header, std::span<const std::byte> payload);
+    ingress::Handled on_proof(ingress::Session& session, const frame::FrameHeader& header, std::span<const std::byte> payload);
+    ingress::Handled greet(ingress::Session& session, const frame::FrameHeader& header, const identity::Bytes32* server_proof);
+    ingress::Handled refuse_hello(ingress::Session& session, const frame::FrameHeader& header, std::string_view key_id,
+                                  std::string_view why);
+    void push_table(ingress::Session& session, const frame::FrameHeader& header, const flatbuffers::FlatBufferBuilder& builder);
+    /// One bit test for whoever may do it everywhere.
+    bool may(ingress::Session& session, uint8_t action, ShardId shard) {
+        return (session.grant.everywhere & action) != 0 || may_slowly(session, action, shard.value, stream_name_of(shard));
+    }
+    bool may_slowly(ingress::Session& session, uint8_t action, uint64_t subject, std::string_view stream);
+    bool may_see(const ingress::Session& session, std::string_view stream) const;
+    std::string_view stream_name_of(ShardId id) const;
+    void report_denied(const ingress::Session& session, std::string_view what, std::string_view stream);
+    void put_keys(const identity::KeySetPointer& keys);
+    void close_void_grants();
+
     // frames.cc
-    void on_hello(ingress::Session& session, const frame::FrameHeader& header, std::span<const std::byte> payload);
     void on_metadata(ingress::Session& session, const frame::FrameHeader& header, std::span<const std::byte> payload);
     void on_open_datagrams(ingress::Session& session, const frame::FrameHeader& header, std::span<const std::byte> payload);
     ingress::Handled on_append(ingress::Session& session, const frame::FrameHeader& header,
@@ -177,6 +196,7 @@ class Core : public ingress::FrameHandler, public ingress::DatagramHandler, publ
     shm::CoreStats* stats_;
     reactor::Waiter waiter_;
     Prng prng_;
+    gate::Gate gate_;
 
     std::vector<std::unique_ptr<JournalSlot>> journals_;
     std::vector<journal::RecoveryReport> reports_;

@@ -14,7 +14,7 @@ namespace {
 
 // Files that may lie in a directory before its first eagred has made it a box.
 bool may_precede(std::string_view name) {
-    return name == kLockFile || name == "lost+found" || name.starts_with("control") || name.starts_with("catalog") ||
+    return name == kLockFile || name == "lost+found" || name.starts_with("control") || name.starts_with("catalog") || name.starts_with("master.key") ||
            name.ends_with(".log") || name.ends_with(".tmp") || name == "eagred.sock" || name == "stats.shm" || name == "ports";
 }
 

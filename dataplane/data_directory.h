@@ -5,6 +5,7 @@
 //   eagred.lock    held by the eagred that serves this directory
 //   journal-0000/  one journal, see dataplane/journal/FORMAT.md; made before eagre.box, so that one that is absent is missing
 //   eagred.sock    control's way in; control.sock, catalog.sqlite: eagre-control's; stats.shm: statistics; ports
+//   master.key     wire/identity/key_file.h; keys.sealed: the keys this box honours, sealed under it
 
 #include <cstdint>
 #include <string_view>

@@ -43,8 +43,9 @@ std::span<const std::byte> padded(const flatbuffers::FlatBufferBuilder& builder,
 Handled Core::on_frame(Session& session, const FrameHeader& header, std::span<const std::byte> payload) {
     switch (header.kind) {
         case FrameKind::kHello:
-            on_hello(session, header, payload);
-            return Handled::kDone;
+            return on_hello(session, header, payload);
+        case FrameKind::kProof:
+            return on_proof(session, header, payload);
         case FrameKind::kAppend:
             return on_append(session, header, payload, {ack::ReplyTo::Kind::kConnection, index_, session.id});
         case FrameKind::kOpenDatagrams:
@@ -59,6 +60,11 @@ Handled Core::on_frame(Session& session, const FrameHeader& header, std::span<co
         case FrameKind::kRead:
         case FrameKind::kSubscribe: {
             const bool read = header.kind == FrameKind::kRead;
+            if (!may(session, identity::kGet, ShardId{header.shard})) {
+                reply_error(session, header, read ? FrameKind::kReadEnd : FrameKind::kDeliverEnd,
+                            error_of(Errc::kAccessDenied, identity::kGet));
+                return Handled::kDone;
+            }
             Status opened = fanout_->open(session.id, header);
             if (!opened && opened.error().code == Errc::kUnknownShard) {
                 // Another core's? Deliveries are not handed over: the client goes there.
@@ -73,6 +79,10 @@ Handled Core::on_frame(Session& session, const FrameHeader& header, std::span<co
             return Handled::kDone;
         }
         case FrameKind::kLocate: {
+            if (!may(session, identity::kGet, ShardId{header.shard})) {
+                reply_error(session, header, FrameKind::kLocateReply, error_of(Errc::kAccessDenied, identity::kGet));
+                return Handled::kDone;
+            }
             const ack::ReplyTo to{ack::ReplyTo::Kind::kConnection, index_, session.id};
             const auto place = directory_.find_shard(ShardId{header.shard});
             if (place.shard != nullptr && place.shard->core != index_) {
@@ -97,28 +107,6 @@ Handled Core::on_frame(Session& session, const FrameHeader& header, std::span<co
     return Handled::kClose;
 }
 
-void Core::on_hello(Session& session, const FrameHeader& header, std::span<const std::byte> payload) {
-    const auto* hello = verified<wire::Hello>(payload);
-    if (hello == nullptr) {
-        sessions_->close_bad(session, header, error_of(Errc::kBadSchema));
-        return;
-    }
-    session.greeted = true;
-    flatbuffers::FlatBufferBuilder builder;
-    const auto ports = builder.CreateVector(box_.ports);
-    wire::HelloReplyBuilder table(builder);
-    table.add_box_id_high(box_.box_id_high);
-    table.add_box_id_low(box_.box_id_low);
-    table.add_core(index_.value);
-    table.add_ports(ports);
-    table.add_monotonic_ns(now_ns_);
-    table.add_incarnation(box_.incarnation);
-    table.add_features(door_->is_open() ? frame::kFeatureDatagrams : 0);
-    builder.Finish(table.Finish());
-    session.outlet.push(frame::reply_to(header, FrameKind::kHelloReply), padded(builder, cold_payload_));
-    sessions_->mark_dirty(session);
-}
-
 void Core::on_metadata(Session& session, const FrameHeader& header, std::span<const std::byte> payload) {
     const auto* request = verified<wire::MetadataRequest>(payload);
     if (request == nullptr) {
@@ -128,7 +116,13 @@ void Core::on_metadata(Session& session, const FrameHeader& header, std::span<co
     flatbuffers::FlatBufferBuilder builder;
     std::vector<flatbuffers::Offset<wire::StreamInfo>> streams;
     if (request->stream_name() != nullptr && request->stream_name()->size() > 0) {
-        const shard::StreamEntry* stream = directory_.find(request->stream_name()->string_view());
+        const std::string_view name = request->stream_name()->string_view();
+        if (!may_see(session, name)) {
+            report_denied(session, "metadata", name);
+            reply_error(session, header, FrameKind::kMetadataReply, error_of(Errc::kAccessDenied, identity::kAllActions));
+            return;
+        }
+        const shard::StreamEntry* stream = directory_.find(name);
         if (stream == nullptr) {
             reply_error(session, header, FrameKind::kMetadataReply, error_of(Errc::kUnknownStream));
             return;
@@ -136,7 +130,7 @@ void Core::on_metadata(Session& session, const FrameHeader& header, std::span<co
         streams.push_back(encode_stream(builder, *stream, box_, true));
     } else {
         for (const auto& [name, stream] : directory_.streams()) {
-            streams.push_back(encode_stream(builder, *stream, box_, false));
+            if (may_see(session, name)) streams.push_back(encode_stream(builder, *stream, box_, false));
         }
     }
     builder.Finish(wire::CreateMetadataReply(builder, builder.CreateVector(streams)));
@@ -215,6 +209,9 @@ Handled Core::on_append(Session& session, const FrameHeader& header, std::span<c
         const shard::ShardEntry* target = nullptr;
         if (stream == nullptr) {
             refused = Errc::kUnknownStream;
+        } else if ((session.grant.everywhere & identity::kPut) == 0 &&
+                   !may_slowly(session, identity::kPut, header.shard | gate::kStreamMark, stream->name)) {
+            refused = Errc::kAccessDenied;
         } else if (crc32c(payload) != header.payload_crc) {
             refused = Errc::kBadCrc;
         } else {
@@ -234,6 +231,9 @@ Handled Core::on_append(Session& session, const FrameHeader& header, std::span<c
         }
         routed.shard = target->id.value;
         check_map = false;
+    } else if (!may(session, identity::kPut, ShardId{header.shard})) {
+        refuse_append(to, header, error_of(Errc::kAccessDenied, identity::kPut));
+        return Handled::kDone;
     }
     shard::Shard* here = shard(ShardId{routed.shard});
     if (here != nullptr) return append_here(*here, routed, payload, to, check_map, true);

@@ -13,12 +13,14 @@
 #include "dataplane/box.h"
 #include "dataplane/core.h"
 #include "dataplane/data_directory.h"
+#include "dataplane/gate/key_store.h"
 #include "dataplane/io/uring/shared_file.h"
 #include "dataplane/io/uring/system_clock.h"
 #include "dataplane/io/uring/threads.h"
 #include "dataplane/io/uring/uring_io.h"
 #include "dataplane/options.h"
 #include "dataplane/recovered.h"
+#include "wire/identity/key_file.h"
 
 namespace eagre {
 namespace {
@@ -48,6 +50,15 @@ struct Startup {
         return false;
     }
 };
+
+identity::Bytes32 random_bytes() {
+    identity::Bytes32 bytes;
+    for (size_t i = 0; i < bytes.size(); i += sizeof(uint64_t)) {
+        const uint64_t value = io::kernel_random();
+        std::memcpy(bytes.data() + i, &value, sizeof(value));
+    }
+    return bytes;
+}
 
 void report_recovery(uint32_t index, const Core& core) {
     for (const journal::RecoveryReport& report : core.reports()) {
@@ -113,8 +124,10 @@ int serve(Options options) {
             return 2;
         }
     }
-    if (!is_loopback(options.listen) && !options.insecure) return fail(options.listen.c_str(), error_of(Errc::kInsecure));
-    if (options.insecure && !is_loopback(options.listen)) {
+    if (!is_loopback(options.listen) && !options.insecure && !options.auth) {
+        return fail(options.listen.c_str(), error_of(Errc::kInsecure));
+    }
+    if (!options.auth && !is_loopback(options.listen)) {
         std::fprintf(stderr, "eagred: WARNING: listening on %s without authentication: anybody who reaches it can read and write\n",
                      options.listen.c_str());
     }
@@ -147,6 +160,16 @@ int serve(Options options) {
     box.box_id_low = identity->id_low;
     box.journal_count = identity->journal_count;
     options.journal.segment_bytes = identity->segment_bytes;
+    const auto master = identity::open_key_file(options.data, random_bytes());
+    if (!master) return end(fail((options.data + "/" + identity::kKeyFileName).c_str(), master.error()));
+    box.master_key = *master;
+    box.nonce_seed = random_bytes();
+    auto keys = gate::load_keys(files, box.master_key, box.box_id_high, box.box_id_low);
+    if (keys) {
+        box.keys = std::move(*keys);
+    } else {
+        fail("keys.sealed does not open; no key is honoured until eagre-control has told them anew", keys.error());
+    }
     if (files.exists("ports")) (void)files.remove("ports");
     box.options = options;
     for (uint32_t id = 0; id < box.journal_count; ++id) {

@@ -16,7 +16,8 @@ Usage: eagred --data DIR [options]
   --cores LIST            CPUs to pin one reactor each to, as 0 or 0,2 or 0-3   (0)
   --listen ADDRESS        numeric address to listen on                          (127.0.0.1)
   --port P                core k listens on P + k; 0 takes any free ports       (4568)
-  --insecure              allow an address beyond loopback; nobody is authenticated
+  --auth on|off           on: nobody comes in without a key (eagre key create)  (off)
+  --insecure              allow an address beyond loopback although --auth is off
   --wait POLICY           spin, adaptive or block                               (adaptive)
   --sched POLICY          other or idle: SCHED_IDLE, for cores kept for Eagre   (other)
   --segment-bytes N       size of a journal segment, fixed at the first start   (134217728)
@@ -86,6 +87,7 @@ bool apply(Options& o, std::string_view name, std::string_view value) {
     if (name == "--data") return o.data = std::string(value), !value.empty();
     if (name == "--cores") return parse_cpus(value, o.cpus);
     if (name == "--listen") return o.listen = std::string(value), !value.empty();
+    if (name == "--auth") return o.auth = value == "on", value == "on" || value == "off";
     if (name == "--mutant") return set_mutant(value, o.journal.mutants);
     if (name == "--wait") {
         if (value == "spin") o.wait = reactor::WaitPolicy::kSpin;
@@ -110,7 +112,7 @@ bool apply(Options& o, std::string_view name, std::string_view value) {
 
 ParsedOptions parse_options(int argc, char** argv) {
     static constexpr std::string_view kWithValue[] = {
-        "--data", "--cores", "--listen", "--port", "--wait", "--sched", "--segment-bytes", "--ready-segments",
+        "--data", "--cores", "--listen", "--port", "--auth", "--wait", "--sched", "--segment-bytes", "--ready-segments",
         "--window-bytes", "--commit-bytes", "--prepare-bytes-per-s", "--shards-max", "--mutant"};
     ParsedOptions parsed;
     for (int i = 1; i < argc; ++i) {

@@ -74,7 +74,12 @@ size_t Core::take_in_events() {
         const size_t count = io_.connections.events(events);
         for (const io::ConnectionEvent& event : std::span(events).first(count)) {
             if (event.kind == io::ConnectionEvent::Kind::kAccepted) {
-                sessions_->accept(event.connection, event.listener == control_listener_, now_ns_);
+                const bool control = event.listener == control_listener_;
+                sessions_->accept(event.connection, control, now_ns_);
+                ingress::Session* accepted = sessions_->find(event.connection);
+                if (control && !event.trusted && accepted != nullptr) {
+                    (void)refuse_hello(*accepted, FrameHeader{}, {}, "another user at the control socket");
+                }
                 continue;
             }
             ingress::Session* session = sessions_->find(event.connection);
@@ -226,6 +231,7 @@ void Core::housekeeping(uint64_t now_ns) {
     stats_->heartbeat_ns = now_ns;
     sessions_->expire(now_ns);
     door_->housekeeping();
+    close_void_grants();
     // Summed aside first: a reader of the board never sees half a sum.
     journal::JournalStats sum;
     for (const auto& slot : journals_) {

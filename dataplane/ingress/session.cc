@@ -49,6 +49,7 @@ void Sessions::accept(io::ConnectionId connection, bool control, uint64_t now_ns
     session.unanswered = 0;
     session.progress_ns = now_ns;
     session.rest.clear();
+    session.grant = {};
     session.outlet.open(connection);
     const auto at = std::lower_bound(by_connection_.begin(), by_connection_.end(), std::pair{connection.value, uint32_t{0}});
     by_connection_.insert(at, {connection.value, slot});
@@ -158,7 +159,7 @@ void Sessions::handle_frames(Session& session, std::span<std::byte> bytes, uint6
             close_bad(session, *header, error_of(Errc::kBadCrc));
             return;
         }
-        if (!session.greeted && header->kind != FrameKind::kHello) {
+        if (!session.greeted && header->kind != FrameKind::kHello && header->kind != FrameKind::kProof) {
             close_bad(session, *header, error_of(Errc::kBadKind, static_cast<uint64_t>(header->kind)));
             return;
         }

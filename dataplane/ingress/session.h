@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "dataplane/gate/grant.h"
 #include "dataplane/ingress/datagram_session.h"
 #include "dataplane/io/connections.h"
 #include "dataplane/io/memory.h"
@@ -45,6 +46,7 @@ struct Session {
     enum class RestClass : uint8_t { kSmall, kLarge, kHuge };
     RestClass rest_class = RestClass::kSmall;
     std::unique_ptr<DatagramSession> datagrams;  // Null: sends none.
+    gate::Grant grant;             // What it has proved, and may do.
 };
 
 /// What handling a frame came to.
@@ -87,6 +89,13 @@ class Sessions {
     void close(Session& session);
     void close_all();
     uint32_t count() const { return count_; }
+    /// Visits every session; the visitor may close the one it is given.
+    template <class Visitor>
+    void each(Visitor visit) {
+        for (const auto& session : table_) {
+            if (session->used) visit(*session);
+        }
+    }
     bool any_blocked() const { return !blocked_.empty(); }
 
   private:

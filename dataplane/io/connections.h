@@ -27,6 +27,7 @@ struct ConnectionEvent {
     Kind kind{};
     ConnectionId connection;
     ListenerId listener;
+    bool trusted = true;  // kAccepted at a Unix socket: its process runs as our user, or as root.
 };
 
 struct ByteSlice {

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "dataplane/data_directory.h"
+#include "dataplane/gate/key_store.h"
 #include "dataplane/recovered.h"
 
 namespace eagre::test {
@@ -35,6 +36,9 @@ Status SimEagred::bring_up(const Options& options) {
         std::snprintf(name, sizeof(name), "journal-%04u", id);
         box_.journal_available.push_back(identity->fresh || first.files.exists(name));
     }
+    auto keys = gate::load_keys(first.files, box_.master_key, box_.box_id_high, box_.box_id_low);
+    if (!keys) return keys.error();
+    box_.keys = std::move(*keys);
     if (const Status prepared = box_.prepare(); !prepared) return prepared;
     for (uint32_t index = 0; index < box_.core_count; ++index) {
         auto core = Core::create(box_, CoreIndex{index}, node_.io(index));

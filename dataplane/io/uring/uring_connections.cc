@@ -32,6 +32,14 @@ constexpr size_t kSliceCountMax = 64;
 constexpr uint32_t kSlotBits = 16;
 static_assert(kConnectionCountMax <= 1U << kSlotBits);
 
+// The socket's mode keeps others out; should somebody widen it, the kernel still knows who came.
+bool is_our_user(int fd) {
+    ucred peer{};
+    socklen_t length = sizeof(peer);
+    if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return false;
+    return peer.uid == 0 || peer.uid == ::geteuid();
+}
+
 }  // namespace
 
 UringConnections::~UringConnections() {
@@ -166,7 +174,8 @@ void UringConnections::on_accept(uint64_t value, int32_t result, bool more) {
             }
             arm_poll(slot);
             events_.push({ConnectionEvent::Kind::kAccepted, id_of(slot, peer.generation),
-                          ListenerId{index}});
+                          ListenerId{index},
+                          !listeners_[index].unix_socket || is_our_user(fd)});
         }
     }
     // Errors (out of descriptors) end the multishot: armed again, the backlog keeps the callers
