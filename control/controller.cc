@@ -54,7 +54,10 @@ void Controller::poll(uint64_t timeout_ns) {
     pendings_.remove_if([this](Pending& pending) { return advance(pending); });
     if (pendings_.empty()) refused_.clear();  // Nobody is left to be told.
     // After the requests, so that an intention goes out in the turn in which it was written.
-    if (ready() && !fatal_) drive_all();
+    if (ready() && !fatal_) {
+        drive_all();
+        push_keys();
+    }
 }
 
 uint64_t Controller::next_deadline_ns() const {
@@ -64,6 +67,8 @@ uint64_t Controller::next_deadline_ns() const {
     for (const auto& [stream, drive] : drives_) {
         if (drive.command_id == 0) due = std::min(due, drive.retry_at_ns);
     }
+    if (keys_command_ == 0 && !keys_refused_ && keys_known_number_ < table_.meta().key_set_number)
+        due = std::min(due, keys_retry_at_ns_);
     return due;
 }
 

@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 
+#include "control/access/key_ring.h"
 #include "control/admin/admin_server.h"
 #include "control/catalog/catalog.h"
 #include "control/channel/channel.h"
@@ -24,6 +25,7 @@
 #include "control/streams/stream_table.h"
 #include "wire/base/result.h"
 #include "wire/client/transport.h"
+#include "wire/identity/crypto.h"
 
 namespace eagre::control {
 
@@ -41,6 +43,7 @@ struct ControllerOptions {
         2'000'000'000ULL;  // After start, reads wait so long for the first reconciliation.
     uint64_t retry_ns_min = 20'000'000ULL;     // Between attempts at one stream, doubling ...
     uint64_t retry_ns_max = 1'000'000'000ULL;  // ... to here.
+    identity::Bytes32 master_key{};            // Of the data directory's key file.
 };
 
 class Controller {
@@ -103,13 +106,16 @@ class Controller {
 
     // -- Administrators (controller_admin.cc).
     struct Pending {
-        enum class Wait : uint8_t { kReady, kOutcome, kFacts, kCommand };
+        enum class Wait : uint8_t { kReady, kOutcome, kFacts, kCommand, kKeys };
         admin::Request request;
         Wait wait = Wait::kReady;
         uint64_t deadline_ns = 0;
         StreamId stream;            // kOutcome, kFacts.
         uint64_t command_id = 0;    // kCommand.
         uint64_t facts_number = 0;  // kFacts: listing that is new enough.
+        uint64_t key_set_number = 0;  // kKeys: set that has the change.
+        std::string key_id;           // kKeys: the key changed,
+        std::string secret;           // and what is to be told of it, once.
         Error last_error;
     };
     void take_request(admin::Request request);
@@ -125,6 +131,19 @@ class Controller {
     bool finish(const Pending& pending, Error error);
     bool finish_with(const Pending& pending, const streams::Stream& stream);
     bool finish_list(const Pending& pending);
+    // -- Keys (controller_keys.cc).
+    bool advance_key(Pending& pending);
+    bool change_key(Pending& pending);
+    bool finish_keys(const Pending& pending);
+    bool finish_key(const Pending& pending);
+    /// A key that was not answered with kOk must not come to be.
+    void undo_key(const Pending& pending);
+    bool key_change_waits() const;
+    access::Randomness draw();
+    /// Tells the dataplane the keys when it does not go by the catalogue's.
+    void push_keys();
+    void take_keys_reply(const channel::Event& event);
+
     admin::StreamAnswer describe(const streams::Stream& stream) const;
     void wait_for_facts(Pending& pending, StreamId stream);
     void request_facts();
@@ -150,6 +169,13 @@ class Controller {
     uint64_t facts_number_ = 0;   // How often facts_ has been listed.
     uint64_t box_id_high_ = 0;
     uint64_t box_id_low_ = 0;
+
+    uint64_t keys_command_ = 0;       // PutKeys under way; 0: none.
+    uint64_t keys_sent_number_ = 0;   // Of the set that it says.
+    uint64_t keys_known_number_ = 0;  // Of the set that this dataplane goes by, as far as it said.
+    uint64_t keys_retry_at_ns_ = 0;
+    uint64_t keys_back_off_ns_ = 0;
+    bool keys_refused_ = false;  // The dataplane has a later set, and nobody has changed ours since.
 
     std::map<StreamId, Drive> drives_;
     std::map<StreamId, Error> refused_;  // Why a stream was given up, for whoever waits for it.

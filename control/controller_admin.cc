@@ -15,7 +15,7 @@ using catalog::StreamState;
 using wire::AdminOp;
 
 bool is_read(AdminOp op) {
-    return op == AdminOp::ListStreams || op == AdminOp::DescribeStream;
+    return op == AdminOp::ListStreams || op == AdminOp::DescribeStream || op == AdminOp::ListKeys;
 }
 
 streams::CreateRequest create_request(const admin::Request& request) {
@@ -54,6 +54,18 @@ std::string explain(const admin::Request& request, Error error, bool waiting, bo
         if (error.code == Errc::kUnavailable || error.code == Errc::kTimeout) {
             text += text.ends_with('.') ? " Nothing was created." : ". Nothing was created.";
         }
+    }
+    if (request.op == AdminOp::CreateKey && error.code == Errc::kBadArgument) {
+        text = fmt::format(
+            "CreateKey: a key's name has 1 to {} characters of a-z, A-Z, 0-9, '_', '.', '-', and "
+            "it ends in the future if it ends.",
+            identity::kKeyNameBytesMax);
+    }
+    if (request.op == AdminOp::RevokeKey && waiting && error.code != Errc::kUnknownKey) {
+        text = fmt::format(
+            "RevokeKey{}: written down, but the dataplane has not confirmed it; it will be told as "
+            "soon as it answers. Until then it may honour the key.",
+            subject);
     }
     const bool kept = request.op == AdminOp::DeleteStream || request.op == AdminOp::SetRetention;
     if (kept && waiting && (error.code == Errc::kTimeout || error.code == Errc::kUnavailable)) {
@@ -102,6 +114,12 @@ bool Controller::advance(Pending& pending) {
         case AdminOp::SetRetention:
         case AdminOp::AcceptClock:
             break;
+        case AdminOp::ListKeys:
+            return finish_keys(pending);
+        case AdminOp::CreateKey:
+        case AdminOp::RevokeKey:
+        case AdminOp::RotateKey:
+            return advance_key(pending);
         default:
             return finish(pending, error_of(Errc::kBadArgument));
     }
@@ -120,6 +138,8 @@ bool Controller::advance(Pending& pending) {
         case Pending::Wait::kCommand:
             if (pending.command_id == 0) return finish(pending, pending.last_error);
             return overdue(pending) && finish(pending, error_of(Errc::kTimeout));
+        case Pending::Wait::kKeys:
+            break;  // advance_key's.
     }
     return finish(pending, error_of(Errc::kBadArgument));
 }
@@ -233,7 +253,9 @@ bool Controller::finish(const Pending& pending, Error error) {
     answer.error = error;
     if (error.code != Errc::kOk) {
         answer.message =
-            explain(pending.request, error, pending.wait == Pending::Wait::kOutcome, ready());
+            explain(pending.request, error,
+                    pending.wait == Pending::Wait::kOutcome || pending.wait == Pending::Wait::kKeys,
+                    ready());
         log::info("admin", "request refused op={} name={} reason={} detail={}",
                   wire::EnumNameAdminOp(pending.request.op), pending.request.name,
                   errc_name(error.code), error.detail);

@@ -24,6 +24,7 @@ void Controller::take_event(const Event& event) {
         return take_epoch_reply(event);
     if (event.command_id == stage_command_ || event.command_id == facts_command_)
         return take_facts(event);
+    if (event.command_id == keys_command_) return take_keys_reply(event);
     for (auto& [stream, drive] : drives_) {
         if (drive.command_id != event.command_id) continue;
         drive.command_id = 0;
@@ -59,6 +60,9 @@ void Controller::take_down() {
     stage_command_ = 0;
     facts_command_ = 0;
     facts_ = {};
+    keys_command_ = 0;
+    keys_known_number_ = 0;
+    keys_refused_ = false;
     drives_.clear();
     for (Pending& pending : pendings_) {
         if (pending.wait != Pending::Wait::kCommand || pending.command_id == 0) continue;

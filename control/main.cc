@@ -15,6 +15,7 @@
 #include "control/controller.h"
 #include "control/log/log.h"
 #include "control/sockets/unix_sockets.h"
+#include "wire/identity/key_file.h"
 
 namespace {
 
@@ -121,7 +122,16 @@ int run(const Options& options) {
     }
     if (!catalog) return fail("catalogue cannot be opened path=" + catalog_path, catalog.error());
 
+    eagre::identity::Bytes32 fresh;
+    for (std::byte& byte : fresh) byte = static_cast<std::byte>((*sockets)->random());
+    const auto master = eagre::identity::open_key_file(options.data, fresh);
+    if (!master) {
+        return fail("key file cannot be used path=" + options.data + "/" +
+                        eagre::identity::kKeyFileName,
+                    master.error());
+    }
     eagre::control::ControllerOptions controller_options;
+    controller_options.master_key = *master;
     controller_options.channel.address = "unix:" + options.data + "/eagred.sock";
     auto controller =
         eagre::control::Controller::open(**catalog, **sockets, **sockets, controller_options);

@@ -72,6 +72,8 @@ Result<Request> decode_request(std::span<const std::byte> payload) {
     request.shard_count = table->shard_count();
     request.retention_ms = table->retention_ms();
     request.record_bytes_max = table->record_bytes_max();
+    if (table->allow() != nullptr) request.allow = table->allow()->str();
+    request.expires_ns = table->expires_ns();
     return request;
 }
 
@@ -83,8 +85,19 @@ std::vector<std::byte> encode_answer(const Answer& answer) {
         offsets.push_back(encode_stream(builder, stream));
     const auto streams = builder.CreateVector(offsets);
     const auto message = builder.CreateString(answer.message);
+    std::vector<flatbuffers::Offset<wire::KeyAnswer>> key_offsets;
+    for (const catalog::KeyRow& row : answer.keys) {
+        const auto id = builder.CreateString(row.id);
+        const auto name = builder.CreateString(row.name);
+        const auto allow = builder.CreateString(row.allow);
+        key_offsets.push_back(wire::CreateKeyAnswer(builder, id, name, allow, row.created_ns,
+                                                    row.expires_ns, row.revoked_ns,
+                                                    row.generation));
+    }
+    const auto keys = builder.CreateVector(key_offsets);
+    const auto secret = builder.CreateString(answer.secret);
     builder.Finish(wire::CreateAdminReply(builder, static_cast<uint16_t>(answer.error.code),
-                                          answer.error.detail, message, streams));
+                                          answer.error.detail, message, streams, keys, secret));
     std::vector<std::byte> bytes(builder.GetSize());
     std::memcpy(bytes.data(), builder.GetBufferPointer(), bytes.size());
     return bytes;

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "control/catalog/catalog.h"
 #include "control/frames/frame_pipe.h"
 #include "control/sockets/listener.h"
 #include "control/streams/facts.h"
@@ -46,6 +47,8 @@ struct Request {
     uint32_t shard_count = 0;
     uint64_t retention_ms = 0;
     uint64_t record_bytes_max = 0;
+    std::string allow;
+    uint64_t expires_ns = 0;
 };
 
 /// A stream as it is told to people: the shards may be left out, their number not.
@@ -58,6 +61,8 @@ struct Answer {
     Error error;
     std::string message;  // A sentence for people.
     std::vector<StreamAnswer> streams;
+    std::vector<catalog::KeyRow> keys;  // Told without their secrets.
+    std::string secret;                 // Of a new key, or the new one of an old key.
 };
 
 class AdminServer {

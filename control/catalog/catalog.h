@@ -51,6 +51,19 @@ struct ShardRow {
     friend bool operator==(const ShardRow&, const ShardRow&) = default;
 };
 
+/// A key and what it may do. The secret is sealed (control/access/key_ring.h); nobody reads it here.
+struct KeyRow {
+    std::string id;
+    std::string name;  // One key in use of each name.
+    std::vector<std::byte> sealed_secret;
+    std::string allow;         // identity::Policy as text.
+    uint64_t created_ns = 0;   // Wall clock, ns since 1970, like the two below.
+    uint64_t expires_ns = 0;   // 0: never.
+    uint64_t revoked_ns = 0;   // 0: in use.
+    uint64_t generation = 1;   // One more with each new secret.
+    uint64_t revision = 0;     // As in StreamRow.
+};
+
 struct MetaRow {
     Epoch epoch;             // Last one taken.
     StreamId stream_id_max;  // Highest ever handed out.
@@ -58,12 +71,18 @@ struct MetaRow {
     uint64_t box_id_high =
         0;  // Box whose journals these rows were last reconciled with; 0, 0: none yet.
     uint64_t box_id_low = 0;
+    uint64_t key_set_number = 0;  // Of the set of keys; grows with every change to one.
     uint64_t revision = 0;
 };
 
 /// Names a row as it was when the change was planned.
 struct StreamVersion {
     StreamId id;
+    uint64_t revision = 0;
+};
+
+struct KeyVersion {
+    std::string id;
     uint64_t revision = 0;
 };
 
@@ -76,9 +95,11 @@ struct Change {
     std::vector<StreamRow> put_streams;
     std::vector<ShardRow> put_shards;
     std::optional<MetaRow> put_meta;
+    std::vector<KeyVersion> delete_keys;
+    std::vector<KeyRow> put_keys;
     bool empty() const {
         return delete_streams.empty() && delete_shards.empty() && put_streams.empty() &&
-               put_shards.empty() && !put_meta;
+               put_shards.empty() && !put_meta && delete_keys.empty() && put_keys.empty();
     }
 };
 
@@ -97,8 +118,10 @@ class Catalog {
     /// By id.
     virtual Result<std::vector<ShardRow>> shards(StreamId stream) = 0;
     virtual Result<MetaRow> meta() = 0;
+    /// By id, the revoked ones too.
+    virtual Result<std::vector<KeyRow>> keys() = 0;
     /// Applies `change` and returns true when it is durable; false, and nothing is changed, when a
-    /// revision is not the expected one. Errors: kStreamExists (the name belongs to another id),
+    /// revision is not the expected one. Errors: kStreamExists, kKeyExists (the name belongs to another id),
     /// kDiskFull, kIo, kCorruptDirectory. Nothing is changed then.
     virtual Result<bool> apply(const Change& change) = 0;
     /// `watcher` hears of every change applied from now on, before apply() returns. Null: nobody.

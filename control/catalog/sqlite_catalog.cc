@@ -41,6 +41,7 @@ class SqliteCatalog final : public Catalog {
     Result<std::vector<StreamRow>> streams() override;
     Result<std::vector<ShardRow>> shards(StreamId stream) override;
     Result<MetaRow> meta() override;
+    Result<std::vector<KeyRow>> keys() override;
     Result<bool> apply(const Change& change) override;
     void watch(Watcher* watcher) override { watcher_ = watcher; }
 
@@ -52,6 +53,8 @@ class SqliteCatalog final : public Catalog {
     Status put_shards(const std::vector<ShardRow>& rows);
     Status put_meta(const MetaRow& row);
     Status remove(const Change& change);
+    Result<bool> key_revision_is(const std::string& id, uint64_t expected);
+    Status put_key(const KeyRow& row);
 
     Database db_;
     Watcher* watcher_ = nullptr;
@@ -110,8 +113,8 @@ Result<std::vector<ShardRow>> SqliteCatalog::shards(StreamId stream) {
 
 Result<MetaRow> SqliteCatalog::meta() {
     Statement query(db_.get(),
-                    "SELECT epoch, stream_id_max, shard_id_max, box_id_high, box_id_low, revision "
-                    "FROM meta WHERE one = 1");
+                    "SELECT epoch, stream_id_max, shard_id_max, box_id_high, box_id_low, revision, "
+                    "key_set_number FROM meta WHERE one = 1");
     const auto found = query.step();
     if (!found) return found.error();
     MetaRow row;
@@ -122,7 +125,32 @@ Result<MetaRow> SqliteCatalog::meta() {
     row.box_id_high = query.integer(3);
     row.box_id_low = query.integer(4);
     row.revision = query.integer(5);
+    row.key_set_number = query.integer(6);
     return row;
+}
+
+Result<std::vector<KeyRow>> SqliteCatalog::keys() {
+    Statement query(db_.get(),
+                    "SELECT id, name, sealed_secret, allow, created_ns, expires_ns, revoked_ns, "
+                    "generation, revision FROM keys ORDER BY id");
+    std::vector<KeyRow> rows;
+    for (;;) {
+        const auto more = query.step();
+        if (!more) return more.error();
+        if (!*more) return rows;
+        KeyRow row;
+        row.id = query.text(0);
+        row.name = query.text(1);
+        const auto sealed = query.blob(2);
+        row.sealed_secret.assign(sealed.begin(), sealed.end());
+        row.allow = query.text(3);
+        row.created_ns = query.integer(4);
+        row.expires_ns = query.integer(5);
+        row.revoked_ns = query.integer(6);
+        row.generation = query.integer(7);
+        row.revision = query.integer(8);
+        rows.push_back(std::move(row));
+    }
 }
 
 Result<bool> SqliteCatalog::apply(const Change& change) {
@@ -160,6 +188,15 @@ Result<bool> SqliteCatalog::apply_rows(Change& change) {
         EAGRE_ASSERT_GE(change.put_meta->stream_id_max.value, stored->stream_id_max.value);
         EAGRE_ASSERT_GE(change.put_meta->shard_id_max.value, stored->shard_id_max.value);
         EAGRE_ASSERT_GE(change.put_meta->epoch.value, stored->epoch.value);
+        EAGRE_ASSERT_GE(change.put_meta->key_set_number, stored->key_set_number);
+    }
+    for (const KeyVersion& version : change.delete_keys) {
+        const auto expected = key_revision_is(version.id, version.revision);
+        if (!expected || !*expected) return expected;
+    }
+    for (const KeyRow& row : change.put_keys) {
+        const auto expected = key_revision_is(row.id, row.revision);
+        if (!expected || !*expected) return expected;
     }
     Statement next(db_.get(), "UPDATE revision SET value = value + 1 RETURNING value");
     const auto stepped = next.step();
@@ -178,7 +215,38 @@ Result<bool> SqliteCatalog::apply_rows(Change& change) {
         change.put_meta->revision = revision;
         if (const auto put = put_meta(*change.put_meta); !put) return put.error();
     }
+    for (KeyRow& row : change.put_keys) {
+        row.revision = revision;
+        if (const auto put = put_key(row); !put) return put.error();
+    }
     return true;
+}
+
+Result<bool> SqliteCatalog::key_revision_is(const std::string& id, uint64_t expected) {
+    Statement query(db_.get(), "SELECT revision FROM keys WHERE id = ?");
+    const auto found = query.bind(std::string_view(id)).step();
+    if (!found) return found.error();
+    return (*found ? query.integer(0) : 0) == expected;
+}
+
+Status SqliteCatalog::put_key(const KeyRow& row) {
+    Statement taken(db_.get(),
+                    "SELECT 1 FROM keys WHERE name = ? AND id <> ? AND revoked_ns = 0 AND ? = 0");
+    taken.bind(std::string_view(row.name)).bind(std::string_view(row.id)).bind(row.revoked_ns);
+    const auto found = taken.step();
+    if (!found) return found.error();
+    if (*found) return Errc::kKeyExists;
+    Statement put(db_.get(),
+                  "INSERT INTO keys (id, name, sealed_secret, allow, created_ns, expires_ns, "
+                  "revoked_ns, generation, revision) VALUES (?,?,?,?,?,?,?,?,?) "
+                  "ON CONFLICT (id) DO UPDATE SET name=excluded.name, "
+                  "sealed_secret=excluded.sealed_secret, allow=excluded.allow, "
+                  "expires_ns=excluded.expires_ns, revoked_ns=excluded.revoked_ns, "
+                  "generation=excluded.generation, revision=excluded.revision");
+    put.bind(std::string_view(row.id)).bind(std::string_view(row.name));
+    put.bind_blob(row.sealed_secret).bind(std::string_view(row.allow));
+    put.bind(row.created_ns).bind(row.expires_ns).bind(row.revoked_ns);
+    return put.bind(row.generation).bind(row.revision).run();
 }
 
 Result<bool> SqliteCatalog::revision_is(StreamId stream, uint64_t expected) {
@@ -198,6 +266,11 @@ Status SqliteCatalog::remove(const Change& change) {
     for (const ShardId shard : change.delete_shards) {
         if (const auto run = drop_shard.bind(shard.value).run(); !run) return run;
         drop_shard.reset();
+    }
+    Statement drop_key(db_.get(), "DELETE FROM keys WHERE id = ?");
+    for (const KeyVersion& version : change.delete_keys) {
+        if (const auto run = drop_key.bind(std::string_view(version.id)).run(); !run) return run;
+        drop_key.reset();
     }
     return {};
 }
@@ -254,10 +327,11 @@ Status SqliteCatalog::put_shards(const std::vector<ShardRow>& rows) {
 Status SqliteCatalog::put_meta(const MetaRow& row) {
     Statement put(db_.get(),
                   "INSERT OR REPLACE INTO meta (one, epoch, stream_id_max, shard_id_max, "
-                  "box_id_high, box_id_low, revision) "
-                  "VALUES (1,?,?,?,?,?,?)");
+                  "box_id_high, box_id_low, revision, key_set_number) "
+                  "VALUES (1,?,?,?,?,?,?,?)");
     put.bind(row.epoch.value).bind(row.stream_id_max.value).bind(row.shard_id_max.value);
-    return put.bind(row.box_id_high).bind(row.box_id_low).bind(row.revision).run();
+    put.bind(row.box_id_high).bind(row.box_id_low).bind(row.revision);
+    return put.bind(row.key_set_number).run();
 }
 
 /// Opens, checks and migrates. kCorruptDirectory also for a sound SQLite file that is not a
@@ -278,6 +352,7 @@ Result<std::unique_ptr<SqliteCatalog>> open_checked(const std::string& path) {
         if (const auto shards = catalog->shards(stream.id); !shards) return shards.error();
     }
     if (const auto meta = catalog->meta(); !meta) return meta.error();
+    if (const auto keys = catalog->keys(); !keys) return keys.error();
     return catalog;
 }
 

@@ -41,7 +41,9 @@ Statement& Statement::bind(std::string_view text) {
 }
 
 Statement& Statement::bind_blob(std::span<const std::byte> bytes) {
-    if (code_ == SQLITE_OK) {
+    if (code_ == SQLITE_OK && bytes.empty()) {
+        code_ = sqlite3_bind_zeroblob(statement_, ++bound_, 0);  // Of no address it would make NULL.
+    } else if (code_ == SQLITE_OK) {
         code_ = sqlite3_bind_blob(statement_, ++bound_, bytes.data(),
                                   static_cast<int>(bytes.size()), SQLITE_TRANSIENT);
     }

@@ -30,6 +30,12 @@ constexpr std::array<const char*, kSchemaVersion> kSteps = {
     "adjacent_parent INTEGER NOT NULL,"
     " journal INTEGER NOT NULL, first_sequence INTEGER NOT NULL, open INTEGER NOT NULL);"
     "CREATE INDEX shards_by_stream ON shards (stream, id);",
+    // Keys: a name belongs to one key in use; revoked ones stay for the record.
+    "ALTER TABLE meta ADD COLUMN key_set_number INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE keys (id TEXT PRIMARY KEY, name TEXT NOT NULL, sealed_secret BLOB NOT NULL, "
+    "allow TEXT NOT NULL, created_ns INTEGER NOT NULL, expires_ns INTEGER NOT NULL, revoked_ns "
+    "INTEGER NOT NULL, generation INTEGER NOT NULL, revision INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE UNIQUE INDEX keys_in_use ON keys (name) WHERE revoked_ns = 0;",
 };
 
 Result<uint64_t> query_integer(sqlite3* db, const char* sql) {

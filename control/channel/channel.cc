@@ -155,11 +155,14 @@ Result<uint64_t> Channel::send(const CommandSpec& command) {
     flatbuffers::FlatBufferBuilder builder;
     flatbuffers::Offset<wire::StreamInfo> stream;
     if (command.stream != nullptr) stream = encode_stream(builder, *command.stream, command.shards);
+    flatbuffers::Offset<wire::KeySet> keys;
+    if (command.keys != nullptr) keys = identity::pack_key_set(builder, *command.keys);
     wire::CommandBuilder table(builder);
     table.add_id(id);
     table.add_epoch(command.epoch.value);
     table.add_op(command.op);
     if (command.stream != nullptr) table.add_stream(stream);
+    if (command.keys != nullptr) table.add_key_set(keys);
     builder.Finish(table.Finish());
 
     frame::FrameHeader header;

@@ -20,6 +20,7 @@
 #include "control/streams/facts.h"
 #include "wire/base/result.h"
 #include "wire/client/transport.h"
+#include "wire/identity/key_set.h"
 #include "wire/schema/control_generated.h"
 
 namespace eagre::channel {
@@ -42,6 +43,7 @@ struct CommandSpec {
     Epoch epoch;
     const catalog::StreamRow* stream = nullptr;
     const std::vector<catalog::ShardRow>* shards = nullptr;
+    const identity::KeySet* keys = nullptr;  // PutKeys.
 };
 
 struct Event {

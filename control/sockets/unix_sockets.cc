@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "wire/base/assert.h"
+#include "wire/frame/frame.h"
 
 namespace eagre::sockets {
 namespace {
@@ -46,6 +47,25 @@ uint64_t clock_ns(clockid_t clock) {
 
 bool would_block(int code) {
     return code == EAGAIN || code == EWOULDBLOCK || code == EINTR;
+}
+
+/// The socket's mode keeps others out; should somebody widen it, or the directory be shared, the
+/// kernel's word on who connected does.
+bool is_trusted(int fd) {
+    ucred peer{};
+    socklen_t length = sizeof(peer);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return false;
+    return peer.uid == 0 || peer.uid == geteuid();
+}
+
+void refuse(int fd) {
+    frame::FrameHeader header;
+    header.kind = frame::FrameKind::kError;
+    header.flags = static_cast<uint16_t>(Errc::kUnauthenticated);
+    frame::seal_header(header);
+    // Its last words, if the socket takes them.
+    [[maybe_unused]] const ssize_t sent = ::send(fd, &header, sizeof(header), MSG_NOSIGNAL);
+    ::close(fd);
 }
 
 class OsUnixSockets final : public UnixSockets {
@@ -158,9 +178,12 @@ uint64_t OsUnixSockets::random() {
 std::optional<PipeId> OsUnixSockets::accept() {
     if (pipes_.size() >= kPipeCountMax)
         return std::nullopt;  // They wait in the backlog, which is bounded too.
-    const int fd = accept4(listen_fd_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0) return std::nullopt;
-    return add(fd);
+    for (;;) {
+        const int fd = accept4(listen_fd_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0) return std::nullopt;
+        if (is_trusted(fd)) return add(fd);
+        refuse(fd);
+    }
 }
 
 }  // namespace

@@ -201,8 +201,65 @@ TEST_F(SqliteCatalog, LeavesANewerSchemaAlone) {
     EXPECT_EQ(opened.error().code, Errc::kNewerFormat);
     EXPECT_EQ(opened.error().detail, 9U);
     EXPECT_FALSE(moved_aside());
-    run_sql("PRAGMA user_version = 1");
+    run_sql("PRAGMA user_version = 2");
     EXPECT_EQ(open()->streams().value().size(), 1U);
+}
+
+TEST_F(SqliteCatalog, MigratesTheFirstSchema) {
+    ASSERT_TRUE(open()->apply(stream_with_shards()).value());
+    run_sql(
+        "DROP TABLE keys; ALTER TABLE meta DROP COLUMN key_set_number; PRAGMA user_version = 1");
+    const auto catalog = open();
+    EXPECT_FALSE(moved_aside());
+    EXPECT_EQ(catalog->streams().value().size(), 1U);
+    EXPECT_TRUE(catalog->keys().value().empty());
+    EXPECT_EQ(catalog->meta().value().key_set_number, 0U);
+}
+
+TEST_F(SqliteCatalog, KeepsKeysAndLetsANameBeUsedAgain) {
+    KeyRow row;
+    row.id = "ek-0000000000000001";
+    row.name = "feed";
+    row.sealed_secret = {std::byte{1}, std::byte{2}};
+    row.allow = "put:*";
+    row.created_ns = 5;
+    Change change;
+    change.put_keys.push_back(row);
+    change.put_meta = MetaRow{};
+    change.put_meta->key_set_number = 1;
+    ASSERT_TRUE(open()->apply(change).value());
+    const auto catalog = open();
+    auto rows = catalog->keys().value();
+    ASSERT_EQ(rows.size(), 1U);
+    EXPECT_EQ(rows[0].name, "feed");
+    EXPECT_EQ(rows[0].sealed_secret, row.sealed_secret);
+    EXPECT_EQ(rows[0].allow, "put:*");
+    EXPECT_EQ(catalog->meta().value().key_set_number, 1U);
+
+    Change same_name;
+    same_name.put_keys.push_back(row);
+    same_name.put_keys[0].id = "ek-0000000000000002";
+    const auto refused = catalog->apply(same_name);
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, Errc::kKeyExists);
+
+    Change stale;
+    stale.put_keys.push_back(row);  // Revision 0: as if it were not there.
+    EXPECT_FALSE(catalog->apply(stale).value());
+
+    Change revoke;
+    revoke.put_keys.push_back(rows[0]);
+    revoke.put_keys[0].revoked_ns = 9;
+    revoke.put_keys[0].sealed_secret.clear();
+    ASSERT_TRUE(catalog->apply(revoke).value());
+    EXPECT_TRUE(catalog->apply(same_name).value());
+    rows = catalog->keys().value();
+    ASSERT_EQ(rows.size(), 2U);
+    EXPECT_EQ(rows[0].revoked_ns, 9U);
+    Change forget;
+    forget.delete_keys.push_back({rows[0].id, rows[0].revision});
+    ASSERT_TRUE(catalog->apply(forget).value());
+    EXPECT_EQ(catalog->keys().value().size(), 1U);
 }
 
 }  // namespace
