@@ -58,7 +58,7 @@ class Start(unittest.TestCase):
             catalog.execute("PRAGMA user_version = 99")
         self.assert_refused(self.box.spawn_control(), "newer Eagre", "NewerFormat")
         with sqlite3.connect(self.box.path("catalog.sqlite")) as catalog:
-            catalog.execute("PRAGMA user_version = 1")
+            catalog.execute("PRAGMA user_version = 2")
         self.assert_unharmed()
 
     def test_journal_of_another_box(self):

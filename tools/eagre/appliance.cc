@@ -48,6 +48,7 @@ void Appliance::start_dataplane() {
                                           "--wait",   options_.wait};
     if (!options_.cores.empty()) arguments.insert(arguments.end(), {"--cores", options_.cores});
     if (options_.insecure) arguments.emplace_back("--insecure");
+    arguments.insert(arguments.end(), {"--auth", options_.auth});
     arguments.insert(arguments.end(), options_.more_arguments.begin(),
                      options_.more_arguments.end());
     dataplane_.start(own_directory() + "/eagred", arguments,
@@ -74,7 +75,9 @@ bool Appliance::dataplane_answers() {
     probe.port = port_;
     probe.name = "eagre-up";
     probe.request_timeout_ns = kProbeNs;
-    return client::Client::connect(client::make_tcp_transport(), probe).has_value();
+    const auto probed = client::Client::connect(client::make_tcp_transport(), probe);
+    // One that asks for a key answers.
+    return probed.has_value() || probed.error().code == Errc::kUnauthenticated;
 }
 
 bool Appliance::control_answers() {

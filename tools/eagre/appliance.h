@@ -19,6 +19,7 @@ struct ApplianceOptions {
     std::string listen = "127.0.0.1";
     uint16_t port = kPortDefault;  // 0: any free one.
     bool insecure = false;
+    std::string auth = "off";
     std::string wait = "adaptive";
     std::vector<std::string> more_arguments;  // Passed to eagred as they are.
     bool log_to_files =

@@ -36,6 +36,7 @@ int main(int argc, char** argv) {
     eagre::cli::add_dump(app, status);
     eagre::cli::add_verify(app, status);
     eagre::cli::add_clock(app, status);
+    eagre::cli::add_key(app, status);
     eagre::cli::add_session(app, status);
     try {
         app.parse(argc, argv);

@@ -94,7 +94,8 @@ class Tail {
     void on_event(ShardId shard, Error error) {
         fmt::print(stderr, "eagre: {}\n",
                    load::error_text(fmt::format("shard {}", shard.value), error));
-        if (error.code == Errc::kUnknownShard || error.code == Errc::kUnknownStream) {
+        if (error.code == Errc::kUnknownShard || error.code == Errc::kUnknownStream ||
+            error.code == Errc::kAccessDenied) {
             status_ = 1;
             done_ = true;
         }

@@ -7,11 +7,39 @@
 #include <fmt/format.h>
 
 #include "perf/load/error_text.h"
+#include "wire/identity/secret.h"
 
 namespace eagre::cli {
 namespace {
 constexpr uint64_t kControlTimeoutNs = 10'000'000'000ULL;
+
+std::string environment(const char* name) {
+    const char* value = std::getenv(name);
+    return value == nullptr ? std::string() : std::string(value);
 }
+
+identity::Bytes32 read_secret(const std::string& key_id, const std::string& path) {
+    std::string text = environment("EAGRE_SECRET");
+    if (!path.empty()) {
+        std::ifstream file(path);
+        text.assign(std::istreambuf_iterator<char>(file), {});
+        if (!file) throw std::runtime_error(fmt::format("cannot read --secret-file {}", path));
+    }
+    if (text.empty()) {
+        throw std::runtime_error(fmt::format(
+            "key {} needs its secret: --secret-file FILE, or EAGRE_SECRET in the environment",
+            key_id));
+    }
+    const auto secret = identity::parse_secret(text);
+    if (!secret) {
+        throw std::runtime_error(fmt::format(
+            "{} is no secret of a key: one is es- and 64 hex digits, as 'eagre key create' printed "
+            "it",
+            path.empty() ? "EAGRE_SECRET" : path));
+    }
+    return *secret;
+}
+}  // namespace
 
 std::string default_data_directory() {
     if (const char* data = std::getenv("EAGRE_DATA"); data != nullptr && *data != '\0') return data;
@@ -43,6 +71,9 @@ void Target::add_options(CLI::App& command) {
     add_data_option(command);
     command.add_option("--address", address, "Numeric address of the appliance [127.0.0.1]");
     command.add_option("--port", port, "Port of its core 0 [as in DATA/ports, else 4568]");
+    command.add_option("--key-id", key_id, "Key to prove, see 'eagre key create' [$EAGRE_KEY_ID]");
+    command.add_option("--secret-file", secret_file,
+                       "File with the key's secret [the secret itself: $EAGRE_SECRET]");
 }
 
 void Target::add_datagram_options(CLI::App& command) {
@@ -68,6 +99,8 @@ client::ClientOptions Target::client_options() const {
     if (options.port == 0) options.port = kPortDefault;
     options.datagrams = udp;
     options.datagram_bytes = datagram_bytes;
+    options.key_id = key_id.empty() ? environment("EAGRE_KEY_ID") : key_id;
+    if (!options.key_id.empty()) options.secret = read_secret(options.key_id, secret_file);
     return options;
 }
 
@@ -75,7 +108,11 @@ std::unique_ptr<client::Client> Target::connect(bool spin) const {
     const client::ClientOptions options = client_options();
     auto connected = client::Client::connect(client::make_tcp_transport(spin), options);
     if (!connected)
-        fail(fmt::format("cannot reach {}:{}", options.address, options.port), connected.error());
+        fail(fmt::format("{} {}:{}",
+                         connected.error().code == Errc::kUnauthenticated ? "not let in by"
+                                                                          : "cannot reach",
+                         options.address, options.port),
+             connected.error());
     return std::move(*connected);
 }
 

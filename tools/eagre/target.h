@@ -28,11 +28,13 @@ struct Target {
     std::string data = default_data_directory();
     std::string address = "127.0.0.1";
     uint16_t port = 0;  // 0: as in DATA/ports, else kPortDefault.
+    std::string key_id;       // Empty: $EAGRE_KEY_ID, and if that is empty too, no key.
+    std::string secret_file;  // Empty: $EAGRE_SECRET is the secret itself.
 
     bool udp = false;             // Batches go by datagram.
     uint32_t datagram_bytes = kDatagramBytesDefault;  // 0: what the path takes.
 
-    /// --data, --address, --port.
+    /// --data, --address, --port, --key-id, --secret-file.
     void add_options(CLI::App& command);
     /// --udp, --datagram-bytes: for commands that produce.
     void add_datagram_options(CLI::App& command);
@@ -41,6 +43,7 @@ struct Target {
 
     std::string control_socket() const { return data + "/control.sock"; }
     std::string stats_file() const { return data + "/stats.shm"; }
+    /// Throws std::runtime_error when a key is named and its secret is not to be had.
     client::ClientOptions client_options() const;
     /// The same without datagrams: who reads needs none.
     client::ClientOptions reader_options() const;

@@ -61,8 +61,12 @@ void add_up(CLI::App& app, int& status) {
     command->add_option("--listen", options->listen, "Numeric address to listen on [127.0.0.1]");
     command->add_option("--port", options->port,
                         "Port of core 0; core k listens on port + k; 0: any [4568]");
+    command
+        ->add_option("--auth", options->auth,
+                     "on: nobody comes in without a key, see 'eagre key create' [off]")
+        ->check(CLI::IsMember({"on", "off"}));
     command->add_flag("--insecure", options->insecure,
-                      "Allow an address other than loopback without authentication");
+                      "Allow an address other than loopback although --auth is off");
     command
         ->add_option("--wait", options->wait,
                      "How an idle core waits: spin, adaptive or block [adaptive]")
@@ -78,6 +82,7 @@ void add_up(CLI::App& app, int& status) {
         "Examples:\n"
         "  eagre up\n"
         "  eagre up --data /var/lib/eagre --cores 2-3 --wait spin\n"
+        "  eagre up --listen 0.0.0.0 --auth on        for those who have a key\n"
         "  eagre up --listen 0.0.0.0 --insecure       on a network that you trust\n"
         "  eagre up --port 0 --eagred=--segment-bytes=67108864");
     command->callback([options, &status] { status = run_up(*options); });
