@@ -60,7 +60,7 @@ struct ClientOptions {
     /// unless they want no acknowledgement at all; those are sent once and may be lost, and the box counts the gaps.
     bool datagrams = false;
     uint32_t datagram_bytes = kDatagramBytesDefault;  // 0: what the path takes. At most kDatagramBytesMax.
-    std::string key_id;                               // Empty: no key. See 'eagre key create'.
+    std::string key_id = {};                          // Empty: no key. See 'eagre key create'.
     identity::Bytes32 secret{};                       // Of the key (identity::parse_secret). Proved, never sent.
 };
 
