@@ -1,5 +1,6 @@
 """The command line as people and scripts use it: `eagre up` and what one does beside it. What `--json` prints is
 parsed, and every failure has a message and a status."""
+import html.parser
 import json
 import os
 import signal
@@ -40,6 +41,49 @@ class Cli(unittest.TestCase):
     def pid_of(self, program):
         """As `eagre up` has printed it."""
         return int(self.up.text().split(f"{program} pid ")[-1].replace(",", " ").replace(")", " ").split()[0])
+
+    def test_bench_draws_a_report(self):
+        path = os.path.join(self.box.data, "report.html")
+        figures = self.json_of("bench", "--rate", "2000", "--seconds", "0.5", "--consumers", "2", "--report", path)
+        with open(path, encoding="utf-8") as file:
+            page = file.read()
+
+        class Page(html.parser.HTMLParser):
+            """Counts elements; every one that is opened is closed, in order."""
+            def __init__(self):
+                super().__init__()
+                self.open, self.count, self.leads_out, self.data = [], {}, [], ""
+
+            def handle_starttag(self, tag, attrs):
+                self.count[tag] = self.count.get(tag, 0) + 1
+                self.leads_out += [name for name, _ in attrs if name in ("src", "href", "xlink:href", "data", "action")]
+                if tag != "meta":
+                    self.open.append(tag)
+
+            def handle_startendtag(self, tag, attrs):
+                self.handle_starttag(tag, attrs)
+                self.open.pop()
+
+            def handle_endtag(self, tag):
+                assert self.open and self.open[-1] == tag, f"</{tag}> in {self.open}"
+                self.open.pop()
+
+            def handle_data(self, data):
+                if self.open and self.open[-1] == "script":
+                    self.data += data
+
+        parsed = Page()
+        parsed.feed(page)
+        parsed.close()
+        self.assertEqual((parsed.open, parsed.leads_out), ([], []))
+        self.assertEqual(parsed.count["polyline"], 3, "acknowledged and two consumers")
+        self.assertEqual(parsed.count["svg"], 4)
+        self.assertNotRegex(page, r"https?:|url\(|@import")
+        held = json.loads(parsed.data)
+        for series in held["series"]:
+            self.assertEqual(sum(count for _, count in series["buckets_ns"]), figures["sent"], series["name"])
+        self.assertEqual(held["ack_us"], figures["ack_us"])
+        self.run_eagre("bench", "--report", "/proc/nothing/report.html", status=1)
 
     def test_feed_and_read_back(self):
         created = self.json_of("stream", "create", "quotes", "--shards", "3")

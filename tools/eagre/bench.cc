@@ -6,6 +6,7 @@
 
 #include "perf/load/synthetic.h"
 #include "tools/eagre/commands.h"
+#include "tools/eagre/html_report.h"
 #include "tools/eagre/load_report.h"
 #include "tools/eagre/load_stage.h"
 #include "tools/eagre/signals.h"
@@ -35,6 +36,7 @@ struct BenchOptions {
     bool spin = false;
     uint64_t seed = 1;
     bool json = false;
+    std::string report;  // File of the HTML report; empty: none.
 };
 
 constexpr double kSecondsDefault = 5;
@@ -92,8 +94,31 @@ uint64_t share_of(uint64_t total, uint32_t count, uint32_t index) {
     return total / count + (index < total % count ? 1 : 0);
 }
 
+Conditions conditions_of(const BenchOptions& options, const std::string& source) {
+    Conditions conditions = {
+        {"records", source},
+        {"offered", options.rate_per_s == 0
+                        ? std::string("as fast as the window allows")
+                        : fmt::format("{}/s, open loop", grouped(options.rate_per_s))},
+        {"producers", fmt::format("{}", options.producers)},
+        {"consumers", fmt::format("{} ({})", options.consumers, options.mode)},
+        {"stream", options.stream.empty() ? fmt::format("our own, {} shards", options.shards)
+                                          : options.stream},
+        {"acknowledged when", options.ack},
+        {"batches", fmt::format("{} or {} us", bytes_text(options.batch_bytes), options.linger_us)},
+        {"window", bytes_text(static_cast<double>(options.window_bytes))},
+        {"appliance", fmt::format("{}:{}", options.target.client_options().address,
+                                  options.target.client_options().port)},
+        {"our threads", fmt::format("{}{}", options.pin.empty() ? "not pinned" : "on " + options.pin,
+                                    options.spin ? ", spinning" : "")},
+        {"seed", fmt::format("{}", options.seed)}};
+    for (auto& condition : machine_conditions()) conditions.push_back(std::move(condition));
+    return conditions;
+}
+
 int run_bench(BenchOptions options) {
     Signals::block();
+    ReportFile report_file(options.report);
     if (options.records == 0 && options.seconds <= 0) options.seconds = kSecondsDefault;
     if (options.rate_per_s != 0 && options.rate_per_s < options.producers) {
         throw std::runtime_error("--rate: at least one record per second for each producer");
@@ -156,6 +181,10 @@ int run_bench(BenchOptions options) {
     progress.clear();
     for (auto& reader : readers) reader->stop();
     report.parts.push_back(std::move(part));
+    if (report_file.wanted()) {
+        report_file.write(html_report(report, report.parts.front().name + " run",
+                                      conditions_of(options, sources.front()->description())));
+    }
 
     if (options.json) {
         fmt::print("{}\n", report_json(report).dump());
@@ -210,6 +239,8 @@ void add_bench(CLI::App& app, int& status) {
                       "Our threads poll instead of sleeping: a whole core each, lower latency");
     command->add_option("--seed", options->seed, "Of keys and data [1]");
     command->add_flag("--json", options->json, "Print one JSON object");
+    command->add_option("--report", options->report,
+                        "Write an HTML page with plots of all latencies to this file");
     command->footer(
         "Latency runs from the moment a record was due, so a stall counts for all that it made "
         "wait. A paced\n"
@@ -220,6 +251,7 @@ void add_bench(CLI::App& app, int& status) {
         "  eagre bench                                       as fast as it goes, 5 s\n"
         "  eagre bench --rate 50000 --seconds 10             latencies at a steady load\n"
         "  eagre bench --udp --rate 50000 --seconds 10       the same by datagram\n"
+        "  eagre bench --rate 50000 --report latency.html    the same, with plots in one file\n"
         "  eagre bench --rate 200000 --producers 2 --consumers 4 --pin 1-3\n"
         "  eagre bench --records 1000000 --record-bytes 1024 --shards 1000 --keys 100000 --json");
     command->callback([options, &status] { status = run_bench(*options); });

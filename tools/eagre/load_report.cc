@@ -111,7 +111,7 @@ class PartTable {
             return grouped(static_cast<uint64_t>(count(part.result)));
         });
     }
-    std::string text() const { return table_.text(2); }
+    Table table() && { return std::move(table_); }
 
   private:
     static std::vector<std::string> heading(const LoadReport& report) {
@@ -122,91 +122,6 @@ class PartTable {
     const LoadReport& report_;
     Table table_;
 };
-
-std::string counts_text(const LoadReport& report) {
-    PartTable table(report);
-    table.row("offered", [](const LoadPart& part) {
-        return part.rate_per_s == 0 ? std::string("-") : grouped(part.rate_per_s) + "/s";
-    });
-    table.counts("records sent", [](const auto& result) { return result.producers.sent_count; });
-    table.counts("acknowledged durable",
-                 [](const auto& result) { return result.producers.acknowledged_count; });
-    for (size_t i = 0; i < report.reader_names.size(); ++i) {
-        table.counts("read, " + report.reader_names[i],
-                     [i](const auto& result) { return result.readers[i].read_count; });
-    }
-    const auto readers = [&](const std::string& name, uint64_t load::ReaderVerdict::*count) {
-        table.counts(name, [&](const load::PhaseResult& result) {
-            uint64_t sum = 0;
-            for (const auto& reader : result.readers) sum += reader.*count;
-            return sum;
-        });
-    };
-    if (!report.reader_names.empty()) {
-        readers("lost", &load::ReaderVerdict::lost_count);
-        readers("duplicated", &load::ReaderVerdict::duplicated_count);
-        table.counts("out of order", [](const load::PhaseResult& result) {
-            uint64_t sum = result.producers.out_of_order_count;
-            for (const auto& reader : result.readers) sum += reader.out_of_order_count;
-            return sum;
-        });
-    }
-    if (report.failed_count() != 0)
-        table.counts("failed", [](const auto& result) { return result.producers.failed_count; });
-    table.row("sent over 1 ms late", [](const LoadPart& part) {
-        return part.rate_per_s == 0 ? std::string("-") : grouped(part.result.producers.late_count);
-    });
-    table.row("due but never sent", [](const LoadPart& part) {
-        return part.rate_per_s == 0 ? std::string("-")
-                                    : grouped(part.result.producers.never_sent_count);
-    });
-    table.row("records per second", [](const LoadPart& part) {
-        return grouped(
-            per_second(part.result.producers.acknowledged_count, part.result.producing_seconds));
-    });
-    table.row("MB per second", [](const LoadPart& part) {
-        return fmt::format(
-            "{:.1f}",
-            per_second(part.result.producers.blob_bytes, part.result.producing_seconds) / 1e6);
-    });
-    table.row("until all have read",
-              [](const LoadPart& part) { return fmt::format("{:.2f} s", part.result.seconds); });
-    if (std::all_of(report.parts.begin(), report.parts.end(),
-                    [](const LoadPart& part) { return part.use.known; })) {
-        table.row("dataplane CPU, s per million", [](const LoadPart& part) {
-            return fmt::format("{:.3f}", cpu_per_million(part));
-        });
-        table.row("journal bytes per batch byte", [](const LoadPart& part) {
-            return fmt::format("{:.3f}", ratio(part.use.journal_bytes, part.use.payload_bytes));
-        });
-        table.row("device bytes per batch byte", [](const LoadPart& part) {
-            return fmt::format("{:.3f}",
-                               ratio(part.use.device_written_bytes, part.use.payload_bytes));
-        });
-    }
-    return table.text();
-}
-
-std::string latencies_text(const LoadReport& report) {
-    Table table(
-        {"latency from the intended send time", "p50", "p99", "p99.9", "p99.99", "max", "count"});
-    const auto add = [&](const std::string& name, const Histogram& histogram) {
-        if (histogram.count() == 0) return;
-        std::vector<std::string> row = {name};
-        for (const double percent : {50.0, 99.0, 99.9, 99.99})
-            row.push_back(duration_text(histogram.percentile(percent)));
-        row.push_back(duration_text(histogram.max()));
-        row.push_back(grouped(histogram.count()));
-        table.add(std::move(row));
-    };
-    for (const LoadPart& part : report.parts) {
-        add(part.name + ": acknowledged", part.result.producers.ack_ns);
-        for (size_t i = 0; i < part.result.readers.size(); ++i) {
-            add(part.name + ": read, " + report.reader_names[i], part.result.readers[i].latency_ns);
-        }
-    }
-    return table.text(2);
-}
 
 }  // namespace
 
@@ -278,8 +193,100 @@ Json report_json(const LoadReport& report) {
     return json;
 }
 
+Table figures_table(const LoadReport& report) {
+    PartTable table(report);
+    table.row("offered", [](const LoadPart& part) {
+        return part.rate_per_s == 0 ? std::string("-") : grouped(part.rate_per_s) + "/s";
+    });
+    table.counts("records sent", [](const auto& result) { return result.producers.sent_count; });
+    table.counts("acknowledged durable",
+                 [](const auto& result) { return result.producers.acknowledged_count; });
+    for (size_t i = 0; i < report.reader_names.size(); ++i) {
+        table.counts("read, " + report.reader_names[i],
+                     [i](const auto& result) { return result.readers[i].read_count; });
+    }
+    const auto readers = [&](const std::string& name, uint64_t load::ReaderVerdict::*count) {
+        table.counts(name, [&](const load::PhaseResult& result) {
+            uint64_t sum = 0;
+            for (const auto& reader : result.readers) sum += reader.*count;
+            return sum;
+        });
+    };
+    if (!report.reader_names.empty()) {
+        readers("lost", &load::ReaderVerdict::lost_count);
+        readers("duplicated", &load::ReaderVerdict::duplicated_count);
+        table.counts("out of order", [](const load::PhaseResult& result) {
+            uint64_t sum = result.producers.out_of_order_count;
+            for (const auto& reader : result.readers) sum += reader.out_of_order_count;
+            return sum;
+        });
+    }
+    if (report.failed_count() != 0)
+        table.counts("failed", [](const auto& result) { return result.producers.failed_count; });
+    table.row("sent over 1 ms late", [](const LoadPart& part) {
+        return part.rate_per_s == 0 ? std::string("-") : grouped(part.result.producers.late_count);
+    });
+    table.row("due but never sent", [](const LoadPart& part) {
+        return part.rate_per_s == 0 ? std::string("-")
+                                    : grouped(part.result.producers.never_sent_count);
+    });
+    table.row("records per second", [](const LoadPart& part) {
+        return grouped(
+            per_second(part.result.producers.acknowledged_count, part.result.producing_seconds));
+    });
+    table.row("MB per second", [](const LoadPart& part) {
+        return fmt::format(
+            "{:.1f}",
+            per_second(part.result.producers.blob_bytes, part.result.producing_seconds) / 1e6);
+    });
+    table.row("until all have read",
+              [](const LoadPart& part) { return fmt::format("{:.2f} s", part.result.seconds); });
+    if (std::all_of(report.parts.begin(), report.parts.end(),
+                    [](const LoadPart& part) { return part.use.known; })) {
+        table.row("dataplane CPU, s per million", [](const LoadPart& part) {
+            return fmt::format("{:.3f}", cpu_per_million(part));
+        });
+        table.row("journal bytes per batch byte", [](const LoadPart& part) {
+            return fmt::format("{:.3f}", ratio(part.use.journal_bytes, part.use.payload_bytes));
+        });
+        table.row("device bytes per batch byte", [](const LoadPart& part) {
+            return fmt::format("{:.3f}",
+                               ratio(part.use.device_written_bytes, part.use.payload_bytes));
+        });
+    }
+    return std::move(table).table();
+}
+
+std::vector<LatencySeries> latency_series(const LoadReport& report) {
+    std::vector<LatencySeries> series;
+    const auto add = [&](const std::string& name, const Histogram& histogram) {
+        if (histogram.count() != 0) series.push_back({name, &histogram});
+    };
+    for (const LoadPart& part : report.parts) {
+        add(part.name + ": acknowledged", part.result.producers.ack_ns);
+        for (size_t i = 0; i < part.result.readers.size(); ++i) {
+            add(part.name + ": read, " + report.reader_names[i], part.result.readers[i].latency_ns);
+        }
+    }
+    return series;
+}
+
+Table latencies_table(const LoadReport& report) {
+    Table table(
+        {"latency from the intended send time", "p50", "p99", "p99.9", "p99.99", "max", "count"});
+    for (const auto& [name, histogram] : latency_series(report)) {
+        std::vector<std::string> row = {name};
+        for (const double percent : {50.0, 99.0, 99.9, 99.99})
+            row.push_back(duration_text(histogram->percentile(percent)));
+        row.push_back(duration_text(histogram->max()));
+        row.push_back(grouped(histogram->count()));
+        table.add(std::move(row));
+    }
+    return table;
+}
+
 std::string report_text(const LoadReport& report, bool utf8) {
-    std::string text = counts_text(report) + "\n" + latencies_text(report) + "\n";
+    std::string text = figures_table(report).text(2) + "\n" + latencies_table(report).text(2) + "\n";
     const LoadPart& paced = latency_part(report);
     text += fmt::format(
         "  Acknowledgement, {}{}\n", paced.name,

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "perf/load/phase.h"
+#include "tools/eagre/text.h"
 
 namespace eagre::cli {
 
@@ -50,6 +51,18 @@ nlohmann::ordered_json latency_json(const Histogram& histogram);
 /// The object that tools/run prints as its last line. Throughput is that of the fastest-going part,
 /// latencies those of the paced one where there is one; "parts" has each.
 nlohmann::ordered_json report_json(const LoadReport& report);
+/// Counts and rates, a column per part.
+Table figures_table(const LoadReport& report);
+/// Percentiles, a row per histogram.
+Table latencies_table(const LoadReport& report);
+/// One histogram of the report with its name ("paced: acknowledged"); it lives as long as the
+/// report.
+struct LatencySeries {
+    std::string name;
+    const Histogram* histogram = nullptr;
+};
+/// Those that hold anything, part by part: acknowledgements, then each consumer.
+std::vector<LatencySeries> latency_series(const LoadReport& report);
 std::string report_text(const LoadReport& report, bool utf8);
 /// One sentence: what the verdict is.
 std::string verdict_text(const LoadReport& report);

@@ -14,6 +14,7 @@
 #include "perf/load/preload.h"
 #include "tools/eagre/appliance.h"
 #include "tools/eagre/commands.h"
+#include "tools/eagre/html_report.h"
 #include "tools/eagre/load_report.h"
 #include "tools/eagre/load_stage.h"
 #include "tools/eagre/signals.h"
@@ -36,6 +37,7 @@ struct SessionOptions {
     uint64_t seed = load::MarketOptions{}.seed;
     bool stay = false;
     bool json = false;
+    std::string report;  // File of the HTML report; empty: none.
     Target target;  // How to send: --udp.
     std::string ack = "durable";
 };
@@ -85,7 +87,8 @@ struct PartPlan {
 
 class Session {
   public:
-    explicit Session(const SessionOptions& options) : options_(options) {}
+    explicit Session(const SessionOptions& options)
+        : options_(options), report_file_(options.report) {}
 
     int run() {
         Signals::block();
@@ -252,6 +255,15 @@ class Session {
                        bytes_text(static_cast<double>(memory_bytes)));
         fmt::print("\n{}\n", verdict_text(report_));
         std::fflush(stdout);
+        if (report_file_.wanted()) {
+            Conditions conditions = {
+                {"records", source_->description()},
+                {"stream", fmt::format("{} shards", options_.shards)},
+                {"appliance", fmt::format("one of our own, on {}:{}", target_.address, target_.port)},
+                {"consumers", "2 (subscribe, pull)"}};
+            for (auto& condition : machine_conditions()) conditions.push_back(std::move(condition));
+            report_file_.write(html_report(report_, source_->description(), conditions));
+        }
         if (!options_.json) return;
         nlohmann::ordered_json json = report_json(report_);
         json["input"] = source_->description();
@@ -290,6 +302,7 @@ class Session {
     std::vector<PartPlan> parts_;
     std::unique_ptr<load::PreloadedSource> source_;
     LoadReport report_;
+    ReportFile report_file_;
     std::string json_line_;
 };
 
@@ -339,6 +352,8 @@ void add_session(CLI::App& app, int& status) {
         ->check(CLI::IsMember({"durable", "appended", "none"}));
     command->add_flag("--stay", options->stay, "Keep serving until Ctrl-C");
     command->add_flag("--json", options->json, "The last line of output is one JSON object");
+    command->add_option("--report", options->report,
+                        "Write an HTML page with plots of all latencies to this file");
     command->footer(
         "Exit status 0 when every record that was sent came back to both consumers, once and in "
         "order.\n\n"

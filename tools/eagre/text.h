@@ -35,6 +35,8 @@ class Table {
     explicit Table(std::vector<std::string> heading) : heading_(std::move(heading)) {}
     void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
     bool empty() const { return rows_.empty(); }
+    const std::vector<std::string>& heading() const { return heading_; }
+    const std::vector<std::vector<std::string>>& rows() const { return rows_; }
     /// `indent` spaces in front of every line.
     std::string text(size_t indent = 0) const;
 
