@@ -27,12 +27,13 @@ class Cli(unittest.TestCase):
         self.addCleanup(lambda: up.running() and up.stop())
         return up
 
-    def run_eagre(self, *args, text=None, status=0):
+    def run_eagre(self, *args, text=None, status=0, words=""):
         command = [EAGRE, *args, "--data", self.box.data]
         done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60)
         self.assertEqual(done.returncode, status, f"{command}: {done.stdout}{done.stderr}")
         if status:
             self.assertTrue(done.stderr.strip(), f"{command} failed without a word")
+        self.assertIn(words, done.stderr)
         return done.stdout
 
     def json_of(self, *args, **more):
@@ -103,14 +104,15 @@ class Cli(unittest.TestCase):
         self.assertEqual(sum(shard["next_sequence"] - 1 for shard in described["shards"]), 1000)
         stats = self.json_of("stats")
         self.assertEqual(stats["cores"][0]["records_appended"], 1000)
-        self.assertEqual([stream["name"] for stream in self.json_of("stream", "list")["streams"]], ["quotes"])
+        listed = self.json_of("stream", "list")["streams"]
+        self.assertEqual([(stream["name"], stream["shard_count"]) for stream in listed], [("quotes", 3)])
         self.run_eagre("stream", "delete", "quotes")
         self.assertEqual(self.json_of("stream", "list")["streams"], [])
 
     def test_failures_have_words_and_a_status(self):
         self.run_eagre("stream", "create", "quotes")
         self.run_eagre("stream", "create", "quotes", status=1)
-        self.run_eagre("stream", "create", "not a name", status=1)
+        self.run_eagre("stream", "create", "not a name", status=1, words="a stream's name has 1 to 128 characters")
         self.run_eagre("stream", "describe", "nobody", status=1)
         self.run_eagre("stream", "delete", "nobody", status=1)
         self.run_eagre("put", "nobody", text="line\n", status=1)

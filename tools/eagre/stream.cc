@@ -1,5 +1,6 @@
 // `eagre stream create|list|describe|delete`, through eagre-control.
 #include <memory>
+#include <stdexcept>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -23,6 +24,16 @@ struct StreamOptions {
     bool json = false;
 };
 
+// In control's own words, where it has some: it knows what was asked and what is wrong with it.
+[[noreturn]] void refuse(const std::string& what, const client::ControlClient& control, const Error& error) {
+    if (control.message().empty()) fail(what, error);
+    throw std::runtime_error(fmt::format("{} ({})", control.message(), errc_name(error.code)));
+}
+// An answer that comes with a reservation. On standard error: standard output may be read by a program.
+void remark(const client::ControlClient& control) {
+    if (!control.message().empty()) fmt::print(stderr, "eagre: {}\n", control.message());
+}
+
 std::string hash_text(const HashKey& key) {
     return fmt::format("{:016x}{:016x}", key.high, key.low);
 }
@@ -33,7 +44,8 @@ Json to_json(const client::StreamDescription& stream, bool with_shards) {
                  {"retention_ms", stream.retention_ms},
                  {"record_bytes_max", stream.record_bytes_max},
                  {"created", rfc3339(stream.created_ns)},
-                 {"map_version", stream.map_version}};
+                 {"map_version", stream.map_version},
+                 {"shard_count", stream.shard_count}};
     if (!with_shards) return json;
     json["shards"] = Json::array();
     for (const auto& shard : stream.shards) {
@@ -78,8 +90,9 @@ void create(const StreamOptions& options) {
     request.shard_count = options.shards;
     request.retention_ms = parse_duration_ms(options.retention);
     request.record_bytes_max = options.record_bytes_max;
-    const auto created = options.target.connect_control()->create_stream(request);
-    if (!created) fail("stream " + options.name, created.error());
+    const auto control = options.target.connect_control();
+    const auto created = control->create_stream(request);
+    if (!created) refuse("stream " + options.name, *control, created.error());
     if (options.json)
         fmt::print("{}\n", to_json(*created, true).dump());
     else
@@ -88,18 +101,20 @@ void create(const StreamOptions& options) {
 }
 
 void list(const StreamOptions& options) {
-    auto streams = options.target.connect_control()->list_streams();
-    if (!streams) fail("list", streams.error());
+    const auto control = options.target.connect_control();
+    auto streams = control->list_streams();
+    if (!streams) refuse("list", *control, streams.error());
+    remark(*control);
     if (options.json) {
         Json all = Json::array();
         for (const auto& stream : *streams) all.push_back(to_json(stream, false));
         fmt::print("{}\n", Json{{"streams", all}}.dump());
         return;
     }
-    Table table({"stream", "id", "retention", "record limit", "created"});
+    Table table({"stream", "id", "shards", "retention", "record limit", "created"});
     for (const auto& stream : *streams) {
         table.add(
-            {stream.name, fmt::format("{}", stream.id.value), duration_ms_text(stream.retention_ms),
+            {stream.name, fmt::format("{}", stream.id.value), fmt::format("{}", stream.shard_count), duration_ms_text(stream.retention_ms),
              bytes_text(static_cast<double>(stream.record_bytes_max)), rfc3339(stream.created_ns)});
     }
     fmt::print("{}", table.empty() ? "no streams: make one with 'eagre stream create NAME'\n"
@@ -107,8 +122,10 @@ void list(const StreamOptions& options) {
 }
 
 void describe(const StreamOptions& options) {
-    const auto stream = options.target.connect_control()->describe_stream(options.name);
-    if (!stream) fail("stream " + options.name, stream.error());
+    const auto control = options.target.connect_control();
+    const auto stream = control->describe_stream(options.name);
+    if (!stream) refuse("stream " + options.name, *control, stream.error());
+    remark(*control);
     if (options.json)
         fmt::print("{}\n", to_json(*stream, true).dump());
     else
@@ -116,8 +133,9 @@ void describe(const StreamOptions& options) {
 }
 
 void remove(const StreamOptions& options) {
-    const auto deleted = options.target.connect_control()->delete_stream(options.name);
-    if (!deleted) fail("stream " + options.name, deleted.error());
+    const auto control = options.target.connect_control();
+    const auto deleted = control->delete_stream(options.name);
+    if (!deleted) refuse("stream " + options.name, *control, deleted.error());
     if (options.json)
         fmt::print("{}\n", Json{{"deleted", options.name}}.dump());
     else

@@ -46,7 +46,8 @@ struct StreamDescription {
     uint64_t retention_ms = 0;
     uint64_t record_bytes_max = 0;
     uint64_t created_ns = 0;
-    std::vector<ShardDescription> shards;  // By id.
+    std::vector<ShardDescription> shards;  // By id. Empty in lists.
+    uint32_t shard_count = 0;              // In lists too.
 };
 
 struct ClientOptions {
@@ -88,6 +89,7 @@ class Client {
 
     /// Waits for the shard map. The client must outlive what it makes.
     virtual Result<std::unique_ptr<Producer>> make_producer(std::string_view stream, const ProducerOptions& options) = 0;
+    /// Errors of make_consumer also: kUnknownShard (detail: one of `options.shards` that the stream does not have).
     virtual Result<std::unique_ptr<Consumer>> make_consumer(std::string_view stream, const ConsumerOptions& options) = 0;
 
     virtual Transport& transport() = 0;
@@ -191,8 +193,11 @@ class Consumer {
     virtual ~Consumer() = default;
     /// Called from Client::poll(): runs of one shard in order, without a gap. The views die with the call.
     virtual void on_delivery(std::function<void(const Delivery&)> callback) = 0;
-    /// Something the application must know: kShardClosed (the shard's end was reached), kSequenceTrimmed, kDamaged
-    /// (reading goes on behind `error.detail`), kUnknownShard (deleted). Reading of the other shards goes on.
+    /// Something the application must know: kShardClosed, kSequenceTrimmed, kDamaged (reading goes on behind
+    /// `error.detail`), kUnknownShard (deleted). Reading of the other shards goes on.
+    /// kShardClosed comes once, after the last record of a shard that was split or merged: position() stays behind that
+    /// record, at_tail() counts the shard as read. Its children are not taken in by themselves, so that the application can
+    /// finish with the parent first: ask describe() for them (ShardDescription::parent) and make a consumer of them.
     virtual void on_event(std::function<void(ShardId, Error)> callback) = 0;
     /// Next sequence number wanted of each shard: checkpoint this.
     virtual std::vector<std::pair<ShardId, SequenceNumber>> position() const = 0;

@@ -27,7 +27,9 @@ StreamDescription describe_stream_info(const wire::StreamInfo& info) {
     stream.retention_ms = info.retention_ms();
     stream.record_bytes_max = info.record_bytes_max();
     stream.created_ns = info.created_ns();
+    stream.shard_count = info.shard_count();
     if (info.shards() == nullptr) return stream;
+    stream.shard_count = std::max(stream.shard_count, info.shards()->size());
     for (const wire::ShardInfo* each : *info.shards()) {
         ShardDescription shard;
         shard.id = ShardId{each->id()};
@@ -302,6 +304,12 @@ Result<std::unique_ptr<Producer>> ClientImpl::make_producer(std::string_view str
 Result<std::unique_ptr<Consumer>> ClientImpl::make_consumer(std::string_view stream, const ConsumerOptions& options) {
     auto described = describe(stream);
     if (!described) return described.error();
+    for (const ShardId wanted : options.shards) {
+        const auto is_wanted = [wanted](const ShardDescription& shard) { return shard.id == wanted; };
+        if (std::none_of(described->shards.begin(), described->shards.end(), is_wanted)) {
+            return error_of(Errc::kUnknownShard, wanted.value);
+        }
+    }
     return make_consumer_impl(*this, *described, options);
 }
 

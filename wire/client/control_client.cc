@@ -42,6 +42,7 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
         return first_of(ask(wire::AdminOp::DescribeStream, named(name)));
     }
     Status accept_clock() override { return done(ask(wire::AdminOp::AcceptClock, named(""))); }
+    const std::string& message() const override { return message_; }
 
     Result<KeyDescription> create_key(std::string_view name, std::string_view allow, uint64_t expires_ns) override {
         flatbuffers::FlatBufferBuilder builder;
@@ -108,6 +109,7 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
 
     /// The answer lives until the next question.
     Result<const wire::AdminReply*> exchange(const flatbuffers::FlatBufferBuilder& builder) {
+        message_.clear();
         if (!wait_until([&] { return pipe_->ready(); })) return pipe_->last_error();
         std::vector<std::byte> payload(std::max<size_t>(16, (builder.GetSize() + 7) / 8 * 8));
         std::memcpy(payload.data(), builder.GetBufferPointer(), builder.GetSize());
@@ -123,6 +125,7 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
         flatbuffers::Verifier verifier(raw, bytes.size(), 8, kBoxShardCountMax + kBoxStreamCountMax + 8);
         if (bytes.size() < 16 || !verifier.VerifyBuffer<wire::AdminReply>(nullptr)) return Errc::kBadSchema;
         const auto* reply = flatbuffers::GetRoot<wire::AdminReply>(raw);
+        if (reply->message() != nullptr) message_ = reply->message()->str();
         if (reply->code() != 0) return error_of(static_cast<Errc>(reply->code()), reply->detail());
         return reply;
     }
@@ -163,6 +166,7 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
     bool answered_ = false;
     bool lost_ = false;
     std::vector<uint64_t> answer_;
+    std::string message_;
 };
 
 }  // namespace

@@ -51,6 +51,9 @@ class ControlClient {
     virtual Result<KeyDescription> revoke_key(std::string_view name) = 0;
     /// With the revoked ones, by id.
     virtual Result<std::vector<KeyDescription>> list_keys() = 0;
+    /// What control said for people with its last answer: why it refused, or that an answer comes from the catalogue alone.
+    /// Empty when it had nothing to say, or did not answer.
+    virtual const std::string& message() const = 0;
 };
 
 }  // namespace eagre::client

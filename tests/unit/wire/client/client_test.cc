@@ -277,12 +277,57 @@ TEST_F(ClientTest, EndOfAClosedShardIsTold) {
     EXPECT_EQ((*consumer)->stats().record_count, 50U);
 }
 
+// What an application does at the end of a shard: finish with it, then make a consumer of its children.
+TEST_F(ClientTest, AfterAClosedShardItsChildrenAreReadByAConsumerOfTheirOwn) {
+    FakeBox box(1);
+    auto client = connect(box);
+    auto producer = client->make_producer("ticks", small_batches());
+    run(box, **producer, *client, 50);
+    box.split(1);
+    auto consumer = client->make_consumer("ticks", {.shards = {ShardId{1}}});
+    int closed = 0;
+    (*consumer)->on_event([&](ShardId, Error error) { closed += error.code == Errc::kShardClosed ? 1 : 0; });
+    for (int i = 0; i < 100; ++i) client->poll(1'000'000);
+    EXPECT_EQ(closed, 1);
+    EXPECT_TRUE((*consumer)->at_tail());
+    EXPECT_EQ((*consumer)->position(), (std::vector{std::pair{ShardId{1}, SequenceNumber{51}}}));
+
+    for (int i = 0; i < 50; ++i) {
+        const std::string key = "later-" + std::to_string(i);
+        ASSERT_TRUE((*producer)->put({key, std::as_bytes(std::span(key)), {}, 0, 0}).has_value());
+    }
+    ASSERT_TRUE((*producer)->drain(1'000'000'000ULL).has_value());
+    ConsumerOptions options;
+    const auto stream = client->describe("ticks");
+    ASSERT_TRUE(stream.has_value());
+    for (const ShardDescription& shard : stream->shards) {
+        if (shard.parent == ShardId{1}) options.shards.push_back(shard.id);
+    }
+    ASSERT_EQ(options.shards.size(), 2U);
+    auto children = client->make_consumer("ticks", options);
+    ASSERT_TRUE(children.has_value());
+    for (int i = 0; i < 100; ++i) client->poll(1'000'000);
+    EXPECT_EQ((*children)->stats().record_count, 50U);
+    EXPECT_EQ((*consumer)->stats().record_count, 50U);
+    EXPECT_EQ(closed, 1);
+}
+
+TEST_F(ClientTest, AConsumerOfAShardThatIsNotThereIsAnError) {
+    FakeBox box(2);
+    auto client = connect(box);
+    const auto consumer = client->make_consumer("ticks", {.shards = {ShardId{2}, ShardId{77}}});
+    ASSERT_FALSE(consumer.has_value());
+    EXPECT_EQ(consumer.error().code, Errc::kUnknownShard);
+    EXPECT_EQ(consumer.error().detail, 77U);
+}
+
 TEST_F(ClientTest, DescribeAndLocate) {
     FakeBox box(3);
     auto client = connect(box);
     const auto stream = client->describe("ticks");
     ASSERT_TRUE(stream.has_value());
     EXPECT_EQ(stream->shards.size(), 3U);
+    EXPECT_EQ(stream->shard_count, 3U);
     EXPECT_EQ(client->locate(ShardId{1}, frame::Position::kTrimHorizon, 0)->value, 1U);
     EXPECT_EQ(client->describe("").error().code, Errc::kBadArgument);
 }

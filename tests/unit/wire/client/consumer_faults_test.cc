@@ -85,6 +85,27 @@ TEST_P(ConsumerFaults, ADeliveryThatIsMissingOnceIsAskedForAgain) {
     EXPECT_TRUE(reading.events.empty());
 }
 
+// Whatever the question, the answer "another core has it" is followed, told to nobody, and costs no record.
+TEST_P(ConsumerFaults, NotOwnerIsFollowed) {
+    int refused = 0;
+    box_.tamper = [&](std::vector<std::byte>& bytes) {
+        frame::FrameHeader header = header_of(bytes);
+        const bool located = header.kind == frame::FrameKind::kLocateReply && refused == 0;
+        const bool read = header.kind == frame::FrameKind::kReadEnd && refused == 1;
+        if (!located && !read) return;
+        ++refused;
+        header.flags = static_cast<uint16_t>(Errc::kNotOwner);
+        header.detail = 4568;
+        header.number = 0;
+        frame::seal_frame(header, {});
+        std::memcpy(bytes.data(), &header, sizeof(header));
+    };
+    const Reading reading = read();
+    EXPECT_EQ(refused, GetParam() == Mode::kPull ? 2 : 1);
+    EXPECT_EQ(reading.sequences, range(1, 100));
+    EXPECT_TRUE(reading.events.empty());
+}
+
 TEST_P(ConsumerFaults, AGapThatStaysIsTold) {
     box_.tamper = [&](std::vector<std::byte>& bytes) {
         const frame::FrameHeader header = header_of(bytes);

@@ -231,6 +231,24 @@ TEST(ProducerFaults, StaleMapIsRefreshedAndTheSameNumberSentAgain) {
     EXPECT_EQ((*producer)->stats().map_refresh_count, 1U);
 }
 
+// The box says where the shard is served; the batch goes there under its old number, and the map is asked for anew.
+TEST(ProducerFaults, NotOwnerIsFollowedAndNothingIsStoredTwiceOrOutOfOrder) {
+    FakeBox box(1);
+    auto client = connect(box);
+    auto producer = client->make_producer("ticks", one_record_batches());
+    int first_batch_count = 0;
+    box.refuse = [&](const frame::FrameHeader& header) {
+        if (header.number == 0) ++first_batch_count;
+        return first_batch_count < 3 ? error_of(Errc::kNotOwner, 4568) : Error{};
+    };
+    for (const char* data : {"1", "2", "3"}) put(**producer, data);
+    ASSERT_TRUE((*producer)->drain(1'000'000'000ULL).has_value());
+    EXPECT_EQ(box.all_records(), (std::vector<std::string>{"a=1", "a=2", "a=3"}));
+    EXPECT_EQ(first_batch_count, 3);
+    poll(*client, 100);
+    EXPECT_GE((*producer)->stats().map_refresh_count, 1U);
+}
+
 TEST(ProducerFaults, SilenceOnAnOpenConnectionIsAskedAgainOnANewOne) {
     FakeBox box(1);
     ClientOptions options;
