@@ -134,6 +134,7 @@ void Core::on_metadata(Session& session, const FrameHeader& header, std::span<co
         }
     }
     builder.Finish(wire::CreateMetadataReply(builder, builder.CreateVector(streams)));
+    EAGRE_ASSERT_LE(builder.GetSize(), kListPayloadBytesMax);
     session.outlet.push(frame::reply_to(header, FrameKind::kMetadataReply), padded(builder, cold_payload_));
     sessions_->mark_dirty(session);
 }

@@ -43,8 +43,7 @@ void Channel::connect() {
     const auto pipe = transport_.connect(options_.address, 0);
     if (!pipe) return drop(pipe.error());
     frames::PipeLimits limits;
-    limits.receive_payload_bytes_max =
-        kFramePayloadBytesMax;  // The facts of 16384 shards are some 2 MiB.
+    limits.receive_payload_bytes_max = kListPayloadBytesMax;
     pipe_ = std::make_unique<frames::FramePipe>(transport_, *pipe, limits);
     state_ = State::kGreeting;
     greet_deadline_ns_ = transport_.monotonic_ns() + options_.reply_timeout_ns;

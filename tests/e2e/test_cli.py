@@ -109,6 +109,15 @@ class Cli(unittest.TestCase):
         self.run_eagre("stream", "delete", "quotes")
         self.assertEqual(self.json_of("stream", "list")["streams"], [])
 
+    def test_ten_thousand_shards(self):
+        """The map of the largest stream is more than a MiB: it goes to control, to the box and to every client."""
+        self.assertEqual(len(self.json_of("stream", "create", "wide", "--shards", "10000")["shards"]), 10000)
+        self.assertEqual(len(self.json_of("stream", "describe", "wide")["shards"]), 10000)
+        lines = "".join(f"line {i}\n" for i in range(1000))
+        self.assertEqual(self.json_of("put", "wide", text=lines)["acknowledged"], 1000)
+        listed = self.json_of("stream", "list")["streams"]
+        self.assertEqual([stream["shard_count"] for stream in listed], [10000])
+
     def test_failures_have_words_and_a_status(self):
         self.run_eagre("stream", "create", "quotes")
         self.run_eagre("stream", "create", "quotes", status=1)

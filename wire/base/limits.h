@@ -20,12 +20,16 @@ inline constexpr size_t kBatchRecordCountMax = 64 * kKiB;
 inline constexpr size_t kFramePayloadBytesMax = kRecordDataBytesMax + 64 * kKiB;
 inline constexpr size_t kStreamNameBytesMax = 128;                         // Kinesis: [a-zA-Z0-9_.-]{1,128}.
 inline constexpr size_t kControlPayloadBytesMax = 1 * kMiB;                // Any frame that is not an append or a deliver.
+/// But for the answers that list shards (MetadataReply, CommandReply): the facts of a full box, at most 160 bytes a shard and
+/// 128 and its name a stream, are 3.5 MiB.
+inline constexpr size_t kListPayloadBytesMax = 4 * kMiB;
 
 // -- What a box holds.
 inline constexpr uint32_t kCoreCountMax = 64;
 inline constexpr uint32_t kStreamShardCountMax = 10000;
 inline constexpr uint32_t kBoxShardCountMax = 16384;
 inline constexpr uint32_t kBoxStreamCountMax = 4096;
+static_assert(size_t{160} * kBoxShardCountMax + (128 + kStreamNameBytesMax) * kBoxStreamCountMax <= kListPayloadBytesMax);
 
 // -- Datagrams.
 /// Numbered packets of one session that may be on their way: the box keeps those that come too early until the gap is filled.
