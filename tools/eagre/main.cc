@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
     app.get_formatter()->column_width(30);
     app.footer(
         "Examples:\n"
+        "  eagre doctor                                    is this machine set up for it?\n"
         "  eagre up                                        start an appliance here\n"
         "  eagre stream create quotes --shards 4           make a stream\n"
         "  eagre put quotes --key-column 6 quotes.csv      feed it\n"
@@ -33,6 +34,7 @@ int main(int argc, char** argv) {
     eagre::cli::add_tail(app, status);
     eagre::cli::add_bench(app, status);
     eagre::cli::add_stats(app, status);
+    eagre::cli::add_doctor(app, status);
     eagre::cli::add_dump(app, status);
     eagre::cli::add_verify(app, status);
     eagre::cli::add_clock(app, status);
