@@ -1,11 +1,11 @@
 # The client library for programs outside this tree: find_package(eagre) and the target eagre::client.
 #
-# One archive holds wire/base, wire/frame, wire/identity and wire/client. An archive of LTO objects can be linked by the one compiler version
+# One archive holds wire/base, wire/frame, wire/identity, wire/tls and wire/client. An archive of LTO objects can be linked by the one compiler version
 # that made it, so where LTO is on these sources are compiled a second time without it; elsewhere the objects are shared.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-set(PARTS wire_base wire_frame wire_identity wire_client)
+set(PARTS wire_base wire_frame wire_identity wire_tls wire_client)
 # What client.h and control_client.h include, themselves included; tests/package compiles each as installed.
 set(PUBLIC_HEADERS
     wire/base/errc.h wire/base/histogram.h wire/base/limits.h wire/base/result.h wire/base/types.h
@@ -34,7 +34,7 @@ target_link_libraries(eagre_client PRIVATE $<BUILD_INTERFACE:eagre_flags>)
 target_compile_features(eagre_client INTERFACE cxx_std_20)
 target_include_directories(eagre_client INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/eagre>)
 target_link_libraries(eagre_client INTERFACE
-    $<INSTALL_INTERFACE:OpenSSL::Crypto> $<INSTALL_INTERFACE:Threads::Threads> $<INSTALL_INTERFACE:tl::expected>)
+    $<INSTALL_INTERFACE:OpenSSL::SSL> $<INSTALL_INTERFACE:OpenSSL::Crypto> $<INSTALL_INTERFACE:Threads::Threads> $<INSTALL_INTERFACE:tl::expected>)
 set_target_properties(eagre_client PROPERTIES EXPORT_NAME client)
 
 set(CONFIG_FOLDER ${CMAKE_INSTALL_LIBDIR}/cmake/eagre)

@@ -62,6 +62,7 @@ struct ClientOptions {
     bool datagrams = false;
     uint32_t datagram_bytes = kDatagramBytesDefault;  // 0: what the path takes. At most kDatagramBytesMax.
     std::string key_id = {};                          // Empty: no key. See 'eagre key create'.
+    std::optional<TlsOptions> tls = {};               // Given: TLS 1.3, and only to a box whose certificate fits.
     identity::Bytes32 secret{};                       // Of the key (identity::parse_secret). Proved, never sent.
 };
 

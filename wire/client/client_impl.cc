@@ -78,6 +78,7 @@ Result<std::vector<StreamDescription>> decode_streams(std::span<const std::byte>
 }
 
 Result<std::unique_ptr<Client>> Client::connect(std::unique_ptr<Transport> transport, const ClientOptions& options) {
+    if (options.tls) transport = make_tls_transport(std::move(transport), *options.tls);
     auto client = std::make_unique<ClientImpl>(std::move(transport), options);
     if (const Status opened = client->open(); !opened) return opened.error();
     return std::unique_ptr<Client>(std::move(client));
@@ -94,7 +95,7 @@ Status ClientImpl::open() {
             const Errc last = first.last_error().code;
             return first.ready() || last == Errc::kBadVersion || last == Errc::kBadMagic || last == Errc::kBadArgument ||
                    last == Errc::kUnavailable || last == Errc::kUnauthenticated || last == Errc::kTlsRequired ||
-                   last == Errc::kTlsFailed;
+                   last == Errc::kTlsFailed || last == Errc::kBadCertificate;
         }) && first.ready()) {
         return {};
     }

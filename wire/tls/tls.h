@@ -1,0 +1,92 @@
+#pragma once
+// TLS 1.3 over anything that moves bytes: one context per process and side, one pipe per connection. No sockets, no waiting.
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "wire/base/limits.h"
+#include "wire/base/result.h"
+
+struct ssl_ctx_st;
+struct ssl_st;
+
+namespace eagre::tls {
+
+inline constexpr size_t kRecordBytes = 16 * kKiB;      // RFC 8446, 5.1: plaintext of one record.
+inline constexpr size_t kChunkBytes = 4 * kRecordBytes;  // Plaintext that is encrypted before it is tried to be sent.
+inline constexpr size_t kReadBufferBytes = 64 * kKiB;  // Ciphertext asked for per call, per pipe.
+
+class TlsContext {
+  public:
+    /// PEM files; the certificate with its chain, its own first. Errors: kBadCertificate (cannot be read, or they don't fit each other).
+    static Result<std::unique_ptr<TlsContext>> server(const std::string& certificate_file, const std::string& key_file);
+    /// Trusts who is signed by one in `ca_file` (PEM; empty: those whom the system trusts) and is called `name` (DNS name or address).
+    /// Errors: kBadCertificate (the file cannot be read).
+    static Result<std::unique_ptr<TlsContext>> client(const std::string& ca_file, const std::string& name);
+    ~TlsContext();
+    TlsContext(const TlsContext&) = delete;
+    TlsContext& operator=(const TlsContext&) = delete;
+
+  private:
+    friend class TlsPipe;
+    TlsContext() = default;
+    ssl_ctx_st* context_ = nullptr;
+    bool server_ = false;
+    std::string name_;
+};
+
+/// Where a pipe's ciphertext comes from.
+class Source {
+  public:
+    virtual ~Source() = default;
+    /// Bytes put into `target`; 0: none now. Errors: kDisconnected.
+    virtual Result<size_t> pull(std::span<std::byte> target) = 0;
+};
+
+class TlsPipe {
+  public:
+    /// `context` must outlive it. Errors: kIo (no memory).
+    static Result<std::unique_ptr<TlsPipe>> create(const TlsContext& context);
+    ~TlsPipe();
+    TlsPipe(const TlsPipe&) = delete;
+    TlsPipe& operator=(const TlsPipe&) = delete;
+
+    /// Goes on with the handshake; true when it is done. Errors: kTlsFailed (detail = result of the certificate's verification, an
+    /// X509_V_ERR_* number, 0 when it was something else), kDisconnected. What there is to say to the other side lies in outgoing().
+    Result<bool> handshake(Source& source);
+    bool established() const { return established_; }
+    /// Plaintext into `target`, as much as there is; 0: none now. Errors: kDisconnected (ended, orderly or not).
+    Result<size_t> receive(Source& source, std::span<std::byte> target);
+    /// Encrypts `plain`, at most kChunkBytes, into outgoing(), which must be empty. The pipe must be established. Errors: kDisconnected.
+    Status send(std::span<const std::byte> plain);
+    /// Says that nothing more will come.
+    void end();
+
+    std::span<const std::byte> outgoing() const { return std::span(outgoing_).subspan(sent_); }
+    void sent(size_t bytes);
+    /// The first bytes that ever came: what the other side speaks.
+    std::span<const std::byte> first_bytes() const { return std::span(first_).first(first_count_); }
+
+  private:
+    TlsPipe() = default;
+    friend struct PipeBio;
+    int on_read(std::span<std::byte> target);
+    Error failure(int code) const;
+
+    ssl_st* ssl_ = nullptr;
+    Source* source_ = nullptr;  // While a call of ours is under way.
+    bool established_ = false;
+    bool disconnected_ = false;
+    bool would_block_ = false;
+    std::vector<std::byte> outgoing_;
+    size_t sent_ = 0;
+    std::array<std::byte, 4> first_{};
+    size_t first_count_ = 0;
+};
+
+}  // namespace eagre::tls
