@@ -20,6 +20,7 @@
 #include "dataplane/io/uring/uring_io.h"
 #include "dataplane/options.h"
 #include "dataplane/recovered.h"
+#include "dataplane/tls/tls_connections.h"
 #include "wire/identity/key_file.h"
 
 namespace eagre {
@@ -72,16 +73,23 @@ void report_recovery(uint32_t index, const Core& core) {
 }
 
 // The life of one core's thread.
-void core_main(Box& box, uint32_t index, Startup& startup, std::optional<Error>& close_error) {
+void core_main(Box& box, uint32_t index, const tls::TlsContext* tls, Startup& startup, std::optional<Error>& close_error) {
     const auto give_up = [&](Error error) { startup.errors[index] = error; };
     std::unique_ptr<io::UringIo> io;
+    std::unique_ptr<io::TlsConnections> encrypted;
     std::unique_ptr<Core> core;
     auto made = io::UringIo::create({box.options.data});
     if (!made) {
         give_up(made.error());
     } else {
         io = std::move(*made);
-        auto created = Core::create(box, CoreIndex{index}, io->io());
+        const io::Io plain = io->io();
+        if (tls != nullptr) {
+            encrypted = std::make_unique<io::TlsConnections>(plain.connections, *tls, *shm::core_stats(box.board, index));
+        }
+        io::Connections& connections = encrypted != nullptr ? *encrypted : plain.connections;
+        auto created = Core::create(box, CoreIndex{index},
+                                    {plain.events, connections, plain.datagrams, plain.storage, plain.files, plain.clock, plain.seed});
         if (!created) give_up(created.error());
         else core = std::move(*created);
     }
@@ -160,6 +168,12 @@ int serve(Options options) {
     box.box_id_low = identity->id_low;
     box.journal_count = identity->journal_count;
     options.journal.segment_bytes = identity->segment_bytes;
+    std::unique_ptr<tls::TlsContext> tls;
+    if (!options.tls_cert.empty()) {
+        auto made = tls::TlsContext::server(options.tls_cert, options.tls_key);
+        if (!made) return end(fail(options.tls_cert.c_str(), made.error()));
+        tls = std::move(*made);
+    }
     const auto master = identity::open_key_file(options.data, random_bytes());
     if (!master) return end(fail((options.data + "/" + identity::kKeyFileName).c_str(), master.error()));
     box.master_key = *master;
@@ -198,7 +212,7 @@ int serve(Options options) {
         shm::core_stats(box.board, index)->os_cpu = options.cpus[index];
         const io::ThreadOptions thread{options.cpus[index], options.sched_idle, "eagre-core"};
         threads.push_back(io::start_pinned(
-            thread, [&box, &startup, &close_errors, index] { core_main(box, index, startup, close_errors[index]); }));
+            thread, [&box, &tls, &startup, &close_errors, index] { core_main(box, index, tls.get(), startup, close_errors[index]); }));
     }
     for (std::thread& thread : threads) thread.join();
     int status = 0;

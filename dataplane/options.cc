@@ -17,6 +17,8 @@ Usage: eagred --data DIR [options]
   --listen ADDRESS        numeric address to listen on                          (127.0.0.1)
   --port P                core k listens on P + k; 0 takes any free ports       (4568)
   --auth on|off           on: nobody comes in without a key (eagre key create)  (off)
+  --tls-cert FILE         certificate (PEM, with its chain): TCP speaks TLS 1.3 only
+  --tls-key FILE          its private key (PEM)
   --insecure              allow an address beyond loopback although --auth is off
   --wait POLICY           spin, adaptive or block                               (adaptive)
   --sched POLICY          other or idle: SCHED_IDLE, for cores kept for Eagre   (other)
@@ -87,6 +89,8 @@ bool apply(Options& o, std::string_view name, std::string_view value) {
     if (name == "--data") return o.data = std::string(value), !value.empty();
     if (name == "--cores") return parse_cpus(value, o.cpus);
     if (name == "--listen") return o.listen = std::string(value), !value.empty();
+    if (name == "--tls-cert") return o.tls_cert = std::string(value), !value.empty();
+    if (name == "--tls-key") return o.tls_key = std::string(value), !value.empty();
     if (name == "--auth") return o.auth = value == "on", value == "on" || value == "off";
     if (name == "--mutant") return set_mutant(value, o.journal.mutants);
     if (name == "--wait") {
@@ -112,7 +116,7 @@ bool apply(Options& o, std::string_view name, std::string_view value) {
 
 ParsedOptions parse_options(int argc, char** argv) {
     static constexpr std::string_view kWithValue[] = {
-        "--data", "--cores", "--listen", "--port", "--auth", "--wait", "--sched", "--segment-bytes", "--ready-segments",
+        "--data", "--cores", "--listen", "--port", "--auth", "--tls-cert", "--tls-key", "--wait", "--sched", "--segment-bytes", "--ready-segments",
         "--window-bytes", "--commit-bytes", "--prepare-bytes-per-s", "--shards-max", "--mutant"};
     ParsedOptions parsed;
     for (int i = 1; i < argc; ++i) {
@@ -158,6 +162,9 @@ ParsedOptions parse_options(int argc, char** argv) {
             parsed.error = std::string(name) + " can't be '" + std::string(value) + "': see eagred --help";
             return parsed;
         }
+    }
+    if (parsed.options.tls_cert.empty() != parsed.options.tls_key.empty()) {
+        parsed.error = "--tls-cert and --tls-key go together: see eagred --help";
     }
     if (parsed.options.data.empty()) parsed.error = "say where the data lives: --data DIR";
     return parsed;

@@ -18,6 +18,8 @@ struct Options {
     std::string listen = "127.0.0.1";
     uint16_t port = kPortDefault;             // Core k listens on port + k; 0: any, see DATA/ports.
     bool insecure = false;
+    std::string tls_cert = "";                // PEM files; with them every TCP port speaks TLS 1.3 and nothing else.
+    std::string tls_key = "";
     bool auth = false;                        // Nobody comes in without proving a key.
     reactor::WaitPolicy wait = reactor::WaitPolicy::kAdaptive;
     bool sched_idle = false;                  // SCHED_IDLE: on a core kept for Eagre kernel workers then preempt at once.
