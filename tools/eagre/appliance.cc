@@ -49,6 +49,10 @@ void Appliance::start_dataplane() {
     if (!options_.cores.empty()) arguments.insert(arguments.end(), {"--cores", options_.cores});
     if (options_.insecure) arguments.emplace_back("--insecure");
     arguments.insert(arguments.end(), {"--auth", options_.auth});
+    if (!options_.tls_cert.empty())
+        arguments.insert(arguments.end(), {"--tls-cert", options_.tls_cert});
+    if (!options_.tls_key.empty())
+        arguments.insert(arguments.end(), {"--tls-key", options_.tls_key});
     arguments.insert(arguments.end(), options_.more_arguments.begin(),
                      options_.more_arguments.end());
     dataplane_.start(own_directory() + "/eagred", arguments,
@@ -76,8 +80,9 @@ bool Appliance::dataplane_answers() {
     probe.name = "eagre-up";
     probe.request_timeout_ns = kProbeNs;
     const auto probed = client::Client::connect(client::make_tcp_transport(), probe);
-    // One that asks for a key answers.
-    return probed.has_value() || probed.error().code == Errc::kUnauthenticated;
+    // One that asks for a key, or for TLS, answers.
+    return probed.has_value() || probed.error().code == Errc::kUnauthenticated ||
+           probed.error().code == Errc::kTlsRequired;
 }
 
 bool Appliance::control_answers() {

@@ -20,6 +20,8 @@ struct ApplianceOptions {
     uint16_t port = kPortDefault;  // 0: any free one.
     bool insecure = false;
     std::string auth = "off";
+    std::string tls_cert;  // Both or neither.
+    std::string tls_key;
     std::string wait = "adaptive";
     std::vector<std::string> more_arguments;  // Passed to eagred as they are.
     bool log_to_files =

@@ -72,6 +72,10 @@ void Target::add_options(CLI::App& command) {
     command.add_option("--address", address, "Numeric address of the appliance [127.0.0.1]");
     command.add_option("--port", port, "Port of its core 0 [as in DATA/ports, else 4568]");
     command.add_option("--key-id", key_id, "Key to prove, see 'eagre key create' [$EAGRE_KEY_ID]");
+    command.add_flag("--tls", tls, "Speak TLS 1.3 (implied by --tls-ca)");
+    command.add_option("--tls-ca", tls_ca,
+                       "PEM file of the authorities to trust [$EAGRE_TLS_CA, else the system's]");
+    command.add_option("--tls-name", tls_name, "Name in the box's certificate [its address]");
     command.add_option("--secret-file", secret_file,
                        "File with the key's secret [the secret itself: $EAGRE_SECRET]");
 }
@@ -100,6 +104,8 @@ client::ClientOptions Target::client_options() const {
     options.datagrams = udp;
     options.datagram_bytes = datagram_bytes;
     options.key_id = key_id.empty() ? environment("EAGRE_KEY_ID") : key_id;
+    const std::string ca_file = tls_ca.empty() ? environment("EAGRE_TLS_CA") : tls_ca;
+    if (tls || !ca_file.empty()) options.tls = client::TlsOptions{ca_file, tls_name};
     if (!options.key_id.empty()) options.secret = read_secret(options.key_id, secret_file);
     return options;
 }

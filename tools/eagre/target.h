@@ -29,12 +29,15 @@ struct Target {
     std::string address = "127.0.0.1";
     uint16_t port = 0;  // 0: as in DATA/ports, else kPortDefault.
     std::string key_id;       // Empty: $EAGRE_KEY_ID, and if that is empty too, no key.
+    bool tls = false;
+    std::string tls_ca;    // Empty: $EAGRE_TLS_CA, and if that is empty too, whom the system trusts.
+    std::string tls_name;  // Empty: the address.
     std::string secret_file;  // Empty: $EAGRE_SECRET is the secret itself.
 
     bool udp = false;             // Batches go by datagram.
     uint32_t datagram_bytes = kDatagramBytesDefault;  // 0: what the path takes.
 
-    /// --data, --address, --port, --key-id, --secret-file.
+    /// --data, --address, --port, --key-id, --secret-file, --tls and what belongs to it.
     void add_options(CLI::App& command);
     /// --udp, --datagram-bytes: for commands that produce.
     void add_datagram_options(CLI::App& command);

@@ -65,6 +65,9 @@ void add_up(CLI::App& app, int& status) {
         ->add_option("--auth", options->auth,
                      "on: nobody comes in without a key, see 'eagre key create' [off]")
         ->check(CLI::IsMember({"on", "off"}));
+    command->add_option("--tls-cert", options->tls_cert,
+                        "Certificate (PEM, with its chain): TCP then speaks TLS 1.3 only");
+    command->add_option("--tls-key", options->tls_key, "Its private key (PEM)");
     command->add_flag("--insecure", options->insecure,
                       "Allow an address other than loopback although --auth is off");
     command
