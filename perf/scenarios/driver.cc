@@ -80,6 +80,8 @@ int main(int argc, char** argv) {
     app.add_option("--port", options.client.port, "TCP port of core 0");
     app.add_option("--cpu", options.cpu, "CPU to run on; -1: any");
     app.add_flag("--udp", options.client.datagrams, "Batches as acknowledged datagrams");
+    std::string tls_ca;
+    app.add_option("--tls-ca", tls_ca, "Speak TLS, and trust whom this PEM file names");
     app.add_flag("--spin", options.spin, "Poll the network instead of blocking");
 
     CLI::App* ingest = app.add_subcommand("ingest", "Push as fast as the window lets");
@@ -133,6 +135,7 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "perf_driver: cannot run on CPU %d\n", options.cpu);
         return 1;
     }
+    if (!tls_ca.empty()) options.client.tls = eagre::client::TlsOptions{tls_ca, {}};
     options.serving.client = options.client;
     if (*create) return print("create", create_stream(options.create));
     if (*serving) return print("serving", wait_until_serving(options.serving));
