@@ -211,6 +211,56 @@ class Identity(unittest.TestCase):
             self.assertEqual((said.stdout[5], struct.unpack_from("<H", said.stdout, 6)[0]), (30, UNAUTHENTICATED), name)
         self.eagre("stream", "list")
 
+    def make_certificate(self, name, address="127.0.0.1"):
+        pem, key = self.box.path(f"{name}.pem.tmp"), self.box.path(f"{name}.key.tmp")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
+                        "2", "-subj", "/CN=eagre", "-addext", f"subjectAltName=IP:{address},DNS:box.example", "-out", pem,
+                        "-keyout", key], check=True, capture_output=True)
+        return pem, key
+
+    def test_tls_and_nothing_else(self):
+        pem, key = self.make_certificate("box")
+        other_pem, _ = self.make_certificate("other")
+        up = self.start_up("--auth", "on", "--tls-cert", pem, "--tls-key", key)
+        self.eagre("stream", "create", "ticks", "--shards", "3")
+        feed = self.create_key("feed", "all:*")
+        lines = "".join(f"k{i},{'x' * (i % 700)}\n" for i in range(5000))
+        self.eagre("put", "ticks", "--tls-ca", pem, text=lines, key=feed)
+        read = self.eagre("tail", "ticks", "--from", "trim_horizon", "--no-follow", "--tls-ca", pem, key=feed)
+        self.assertEqual(sorted(read.splitlines()), sorted(lines.splitlines()))
+        self.eagre("put", "ticks", "--tls-ca", pem, "--tls-name", "box.example", text="k,1\n", key=feed)
+        for wrong in (["--tls-ca", other_pem], ["--tls-ca", pem, "--tls-name", "elsewhere.example"], ["--tls"]):
+            self.assertIn("TlsFailed", self.eagre("put", "ticks", *wrong, text="k,2\n", key=feed, status=1), wrong)
+        self.assertIn("BadCertificate", self.eagre("put", "ticks", "--tls-ca", "/none.pem", text="k,2\n", key=feed, status=1))
+        self.assertIn("TlsRequired", self.eagre("put", "ticks", text="k,2\n", key=feed, status=1))
+        # Who connects and says nothing, or nonsense, is in nobody's way.
+        silent = [socket.create_connection(("127.0.0.1", self.box.ports[0]), timeout=15) for _ in range(100)]
+        with socket.create_connection(("127.0.0.1", self.box.ports[0]), timeout=15) as nonsense:
+            nonsense.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            while nonsense.recv(1000):
+                pass
+        for pipe in silent:
+            pipe.close()
+        self.eagre("put", "ticks", "--tls-ca", pem, text="k,3\n", key=feed)
+        self.assertEqual(up.stop(), 0)
+
+    def test_a_plain_port_is_no_tls_port(self):
+        pem, key = self.make_certificate("box")
+        self.start_up()
+        self.eagre("stream", "create", "ticks")
+        self.assertIn("TlsFailed", self.eagre("put", "ticks", "--tls-ca", pem, text="k,1\n", status=1))
+
+    def test_certificates_that_do_not_fit_are_told_at_the_start(self):
+        pem, key = self.make_certificate("box")
+        _, other_key = self.make_certificate("other")
+        for files in ((pem, other_key), (self.box.path("none"), key), (pem, pem)):
+            eagred = self.box.spawn_eagred("--tls-cert", files[0], "--tls-key", files[1])
+            eagred.wait_for("BadCertificate")
+            self.assertEqual(eagred.wait_exit(), 1)
+        eagred = self.box.spawn_eagred("--tls-cert", pem)
+        eagred.wait_for("--tls-cert and --tls-key go together")
+        self.assertEqual(eagred.wait_exit(), 2)
+
     def test_hellos_out_of_turn_are_refused(self):
         self.box.start_eagred("--auth", "on")
         for kind in (3, 5, 7, 11, 16, 25):  # Everything before hello; a proof that nobody asked for.

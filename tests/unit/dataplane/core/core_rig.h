@@ -94,10 +94,11 @@ class CoreRig {
     using WrapIo = std::function<io::Io(uint32_t core, io::Io io)>;
 
     explicit CoreRig(uint32_t core_count, uint64_t seed = 1, const std::vector<bool>& journals_available = {},
-                     const WrapIo& wrap = {}, io::sim::SimDisk* used_disk = nullptr)
+                     const WrapIo& wrap = {}, io::sim::SimDisk* used_disk = nullptr, bool auth = false)
         : disk(used_disk != nullptr ? *used_disk : own_disk), world(seed) {
         Options options;
         options.port = 5000;
+        options.auth = auth;
         options.wait = reactor::WaitPolicy::kSpin;  // A wait would move time on behind the test's back.
         options.stats_shard_capacity = 64;
         options.journal.segment_bytes = 4 * kMiB;
