@@ -85,6 +85,7 @@ bool Connection::poll(uint64_t now_ns) {
     if (state_ == State::kIdle) {
         if (now_ns < retry_at_ns_) return false;
         begin(now_ns);
+        if (state_ == State::kIdle) return true;  // It failed at once; the reason must not become a time-out.
     }
     if (state_ != State::kReady && now_ns > began_ns_ + kConnectNsMax) {
         lose(error_of(Errc::kTimeout), now_ns);
