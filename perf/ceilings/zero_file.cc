@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "wire/base/assert.h"
@@ -17,9 +18,13 @@ void AlignedFree::operator()(std::byte* memory) const {
 }
 
 AlignedBuffer make_aligned(size_t bytes) {
-    const size_t rounded = (bytes + kDirectAlignment - 1) / kDirectAlignment * kDirectAlignment;
-    auto* memory = static_cast<std::byte*>(std::aligned_alloc(kDirectAlignment, rounded));
+    // Huge pages for what is large, as the journal's window has them: fewer pieces for the device.
+    constexpr size_t kHugePageBytes = size_t{2} << 20U;
+    const size_t alignment = bytes >= kHugePageBytes / 4 ? kHugePageBytes : kDirectAlignment;
+    const size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+    auto* memory = static_cast<std::byte*>(std::aligned_alloc(alignment, rounded));
     EAGRE_ASSERT(memory != nullptr);
+    if (alignment == kHugePageBytes) (void)::madvise(memory, rounded, MADV_HUGEPAGE);
     std::memset(memory, 0, rounded);
     return AlignedBuffer(memory);
 }

@@ -21,7 +21,7 @@ def measure(bench):
             blast.append(bench.run("perf_blast", "--cpu", 1, "--port", null.port, "--warmup", 0.2, "--seconds",
                                    bench.options.seconds)["mb_per_s"])
         raw.append(bench.run("raw_disk", "--cpu", SERVER_CPU, "--mode", "write", "--file", raw_file, "--size", size,
-                             "--file-bytes", 1 << 28, "--seconds", bench.options.seconds / 2)["mb_per_s"])
+                             "--file-bytes", 1 << 30, "--seconds", bench.options.seconds / 2)["mb_per_s"])
         stream.append(bench.run("raw_net", "--mode", "stream", "--seconds", 0.3)["mb_per_s"])
     null.end()
     os.unlink(raw_file)
