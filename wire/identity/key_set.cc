@@ -23,16 +23,17 @@ std::vector<std::byte> bound_bytes(uint64_t box_id_high, uint64_t box_id_low) {
 
 Result<KeyPointer> key_from(const wire::KeyInfo& info) {
     auto key = std::make_shared<Key>();
-    if (info.id() == nullptr || info.name() == nullptr || info.secret_verifier() == nullptr) return Errc::kBadArgument;
+    const auto* const verifier = info.secret_verifier();
+    if (info.id() == nullptr || info.name() == nullptr || verifier == nullptr) return Errc::kBadArgument;
     if (!valid_key_id(info.id()->string_view()) || !valid_key_name(info.name()->string_view()) ||
-        info.secret_verifier()->size() != key->verifier.size()) {
+        verifier->size() != key->verifier.size()) {
         return Errc::kBadArgument;
     }
     key->id = info.id()->str();
     key->name = info.name()->str();
     key->generation = info.generation();
     key->expires_ns = info.expires_ns();
-    std::memcpy(key->verifier.data(), info.secret_verifier()->data(), key->verifier.size());
+    std::memcpy(key->verifier.data(), verifier->data(), key->verifier.size());
     if (info.allow() != nullptr) {
         auto policy = Policy::parse(info.allow()->string_view());
         if (!policy) return policy.error();
