@@ -46,11 +46,16 @@ void* operator new(size_t bytes, std::align_val_t alignment) {
 void* operator new[](size_t bytes, std::align_val_t alignment) {
     return eagre::test::allocate(bytes, static_cast<size_t>(alignment));
 }
+// std::stable_sort asks this way; without them it would take a sanitizer's memory and give it back to us.
+void* operator new(size_t bytes, const std::nothrow_t&) noexcept { return eagre::test::allocate(bytes, alignof(std::max_align_t)); }
+void* operator new[](size_t bytes, const std::nothrow_t&) noexcept { return eagre::test::allocate(bytes, alignof(std::max_align_t)); }
 // Not inlined: g++ 12 would see free() called on what operator new gave, and warn.
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete[](void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete[](void* memory, size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete[](void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }

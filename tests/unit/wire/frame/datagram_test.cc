@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -15,7 +16,7 @@ std::vector<std::byte> datagram_of(DatagramHeader header, std::vector<std::byte>
     seal_datagram(header, bitmap);
     std::vector<std::byte> bytes(sizeof(header) + bitmap.size() + frame_bytes, std::byte{0x5a});
     std::memcpy(bytes.data(), &header, sizeof(header));
-    std::memcpy(bytes.data() + sizeof(header), bitmap.data(), bitmap.size());
+    std::copy(bitmap.begin(), bitmap.end(), bytes.begin() + sizeof(header));
     return bytes;
 }
 

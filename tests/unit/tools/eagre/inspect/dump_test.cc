@@ -3,6 +3,7 @@
 #include "tools/eagre/inspect/dump.h"
 
 #include <algorithm>
+#include <exception>
 
 #include "tests/unit/tools/eagre/inspect/inspect_rig.h"
 #include "wire/frame/frame.h"
@@ -26,10 +27,16 @@ Dumped dump(const std::string& path, const DumpOptions& options = {}) {
     char* bytes = nullptr;
     size_t size = 0;
     std::FILE* out = ::open_memstream(&bytes, &size);
-    dumped.good = dump_path(path, options, out);
+    std::exception_ptr refusal;
+    try {
+        dumped.good = dump_path(path, options, out);
+    } catch (...) {
+        refusal = std::current_exception();
+    }
     (void)std::fclose(out);
     dumped.text.assign(bytes, size);
     std::free(bytes);
+    if (refusal) std::rethrow_exception(refusal);
     return dumped;
 }
 
