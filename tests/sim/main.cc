@@ -16,7 +16,7 @@
 namespace eagre::test {
 namespace {
 
-constexpr uint64_t kMutantSeedCount = 20;  // Tried one after the other until one turns red.
+constexpr uint64_t kMutantSeedCount = 100;  // Tried one after the other until one turns red.
 constexpr int kPromiseBroken = 1;
 constexpr int kUsage = 2;
 
@@ -41,7 +41,7 @@ void usage(std::FILE* out) {
         "  --mutant=NAME switch one protection off: ack-before-sync, skip-one-sync, "
         "ignore-run-crc,\n"
         "                append-to-old-tail, accept-repeated-batch\n"
-        "  --mutants     every mutant must be caught by one of 20 seeds\n"
+        "  --mutants     every mutant must be caught by one of 100 seeds\n"
         "  --talk        say what happens to the box\n"
         "Example: eagre_sim --seed=7 --talk\n",
         out);
