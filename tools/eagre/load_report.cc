@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "tools/eagre/latency_json.h"
 #include "tools/eagre/text.h"
 #include "wire/base/errc.h"
 
@@ -151,18 +152,6 @@ uint64_t LoadReport::out_of_order_count() const {
 bool LoadReport::clean() const {
     return sent_count() != 0 && acknowledged_count() == sent_count() && lost_count() == 0 &&
            duplicated_count() == 0 && out_of_order_count() == 0;
-}
-
-Json latency_json(const Histogram& histogram) {
-    const auto at = [&](double percent) {
-        return static_cast<double>(histogram.percentile(percent)) / 1e3;
-    };
-    return {{"count", histogram.count()},
-            {"p50", at(50)},
-            {"p99", at(99)},
-            {"p999", at(99.9)},
-            {"p9999", at(99.99)},
-            {"max", static_cast<double>(histogram.max()) / 1e3}};
 }
 
 Json report_json(const LoadReport& report) {

@@ -46,8 +46,6 @@ struct LoadReport {
     bool clean() const;
 };
 
-/// {"count", "p50", "p99", "p999", "p9999", "max"} in us.
-nlohmann::ordered_json latency_json(const Histogram& histogram);
 /// The object that tools/run prints as its last line. Throughput is that of the fastest-going part,
 /// latencies those of the paced one where there is one; "parts" has each.
 nlohmann::ordered_json report_json(const LoadReport& report);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "tools/eagre/commands.h"
+#include "tools/eagre/latency_json.h"
 #include "tools/eagre/progress.h"
 #include "tools/eagre/signals.h"
 #include "tools/eagre/stats_view.h"
@@ -46,18 +47,6 @@ struct Interval {
         return static_cast<double>(after.core(core).*counter - from) / seconds();
     }
 };
-
-Json percentiles_us(const Histogram& histogram) {
-    const auto at = [&](double percent) {
-        return static_cast<double>(histogram.percentile(percent)) / 1e3;
-    };
-    return {{"count", histogram.count()},
-            {"p50", at(50)},
-            {"p99", at(99)},
-            {"p999", at(99.9)},
-            {"p9999", at(99.99)},
-            {"max", static_cast<double>(histogram.max()) / 1e3}};
-}
 
 std::map<std::string, uint64_t> errors_by_name(const StatsSnapshot& snapshot) {
     std::map<std::string, uint64_t> errors;
@@ -126,10 +115,10 @@ Json core_json(const Interval& interval, uint32_t index) {
             {"disk_full", core.disk_full != 0},
             {"clock_waits", core.clock_waits != 0},
             {"stall_us_max", static_cast<double>(core.stall_ns_max) / 1e3},
-            {"ack_us", percentiles_us(core.ack_ns)},
-            {"write_us", percentiles_us(core.write_ns)},
-            {"sync_us", percentiles_us(core.sync_ns)},
-            {"turn_us", percentiles_us(core.turn_ns)}};
+            {"ack_us", latency_json(core.ack_ns)},
+            {"write_us", latency_json(core.write_ns)},
+            {"sync_us", latency_json(core.sync_ns)},
+            {"turn_us", latency_json(core.turn_ns)}};
 }
 
 struct ShardRate {
