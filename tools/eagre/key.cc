@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "tools/eagre/actions.h"
 #include "tools/eagre/commands.h"
 #include "tools/eagre/position.h"
 #include "tools/eagre/target.h"
@@ -125,16 +126,7 @@ void add_key(CLI::App& app, int& status) {
         "  eagre key rotate feed > feed.secret\n"
         "  eagre key revoke desk");
     auto options = std::make_shared<KeyOptions>();
-    const auto add = [&](const char* name, const char* what, void (*action)(const KeyOptions&)) {
-        CLI::App* sub = command->add_subcommand(name, what);
-        options->target.add_data_option(*sub);
-        sub->add_flag("--json", options->json, "Print one JSON object");
-        sub->callback([options, action, &status] {
-            action(*options);
-            status = 0;
-        });
-        return sub;
-    };
+    const ActionAdder<KeyOptions> add(*command, options, status);
     CLI::App* sub = add("create", "Make a key; prints its secret, this once", create);
     sub->add_option("name", options->name, "1 to 64 of a-z A-Z 0-9 _ . -")->required();
     sub->add_option("--allow", options->allow,

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "tools/eagre/actions.h"
 #include "tools/eagre/commands.h"
 #include "tools/eagre/position.h"
 #include "tools/eagre/target.h"
@@ -154,16 +155,7 @@ void add_stream(CLI::App& app, int& status) {
         "  eagre stream describe quotes --json\n"
         "  eagre stream delete quotes");
     auto options = std::make_shared<StreamOptions>();
-    const auto add = [&](const char* name, const char* what, void (*action)(const StreamOptions&)) {
-        CLI::App* sub = command->add_subcommand(name, what);
-        options->target.add_data_option(*sub);
-        sub->add_flag("--json", options->json, "Print one JSON object");
-        sub->callback([options, action, &status] {
-            action(*options);
-            status = 0;
-        });
-        return sub;
-    };
+    const ActionAdder<StreamOptions> add(*command, options, status);
     CLI::App* sub = add("create", "Create a stream; returns when it is durable", create);
     sub->add_option("name", options->name, "1 to 128 of a-z A-Z 0-9 _ . -")->required();
     sub->add_option("--shards", options->shards, "Number of shards [1]")
