@@ -10,9 +10,9 @@
 
 #include "tools/eagre/progress.h"
 #include "tools/eagre/signals.h"
-#include "tools/eagre/stats_view.h"
 #include "tools/eagre/target.h"
 #include "wire/client/control_client.h"
+#include "wire/shm/stats_snapshot.h"
 
 namespace eagre::cli {
 namespace {
@@ -70,7 +70,7 @@ bool Appliance::dataplane_answers() {
     // eagred removes an old DATA/ports before it writes its pid into the statistics, and writes a
     // new one when it serves: with our child's pid there, the port is our child's and not that of
     // another process.
-    if (stats_pid(options_.data + "/stats.shm") != static_cast<uint32_t>(dataplane_.pid()))
+    if (shm::stats_pid(options_.data + "/stats.shm") != static_cast<uint32_t>(dataplane_.pid()))
         return false;
     port_ = port_of_directory(options_.data);
     if (port_ == 0) return false;

@@ -75,7 +75,7 @@ UseMeter::UseMeter(std::string stats_path) : stats_path_(std::move(stats_path)),
 UseMeter::Reading UseMeter::read() const {
     Reading reading;
     try {
-        const StatsSnapshot snapshot = StatsSnapshot::read(stats_path_);
+        const StatsSnapshot snapshot = read_stats(stats_path_);
         reading.cpu_seconds = cpu_seconds_of(static_cast<pid_t>(snapshot.header().pid));
         reading.payload_bytes = snapshot.total(&shm::CoreStats::payload_bytes_appended);
         reading.journal_bytes = snapshot.total(&shm::CoreStats::journal_bytes);

@@ -1,6 +1,5 @@
 // `eagre stats`: what the cores and shards do, from shared memory; the dataplane is not asked.
 #include <algorithm>
-#include <map>
 #include <memory>
 
 #include <fmt/format.h>
@@ -14,7 +13,6 @@
 #include "tools/eagre/stats_view.h"
 #include "tools/eagre/target.h"
 #include "tools/eagre/text.h"
-#include "wire/base/errc.h"
 
 namespace eagre::cli {
 namespace {
@@ -29,38 +27,8 @@ struct StatsOptions {
     double interval_s = 1.0;
 };
 
-/// Two readings and the seconds between them; an eagred that was started anew in between counts
-/// from 0.
-struct Interval {
-    const StatsSnapshot& before;
-    const StatsSnapshot& after;
-
-    double seconds() const {
-        return std::max(1e-6, static_cast<double>(after.taken_ns() - before.taken_ns()) / 1e9);
-    }
-    bool same_run() const {
-        return before.header().incarnation == after.header().incarnation &&
-               before.header().core_count == after.header().core_count;
-    }
-    double core_rate(uint32_t core, uint64_t shm::CoreStats::*counter) const {
-        const uint64_t from = same_run() ? before.core(core).*counter : 0;
-        return static_cast<double>(after.core(core).*counter - from) / seconds();
-    }
-};
-
-std::map<std::string, uint64_t> errors_by_name(const StatsSnapshot& snapshot) {
-    std::map<std::string, uint64_t> errors;
-    for (uint32_t core = 0; core < snapshot.header().core_count; ++core) {
-        for (uint32_t code = 1; code < shm::kErrcSlots; ++code) {
-            const uint64_t count = snapshot.core(core).errors[code];
-            if (count != 0) errors[std::string(errc_name(static_cast<Errc>(code)))] += count;
-        }
-    }
-    return errors;
-}
-
-std::string text_of(const char* field, size_t bytes) {
-    return {field, std::find(field, field + bytes, '\0')};
+std::string producer_name(const shm::DatagramProducer& slot) {
+    return std::string(shm::text_of(slot.name, sizeof(slot.name)));
 }
 
 Json datagrams_json(const shm::CoreStats& core) {
@@ -72,7 +40,7 @@ Json datagrams_json(const shm::CoreStats& core) {
                  {"producers", Json::array()}};
     for (const shm::DatagramProducer& slot : core.datagram_producers) {
         if (slot.session == 0) continue;
-        json["producers"].push_back({{"name", text_of(slot.name, sizeof(slot.name))},
+        json["producers"].push_back({{"name", producer_name(slot)},
                                      {"open", slot.open != 0},
                                      {"port", slot.port},
                                      {"received", slot.received},
@@ -82,7 +50,7 @@ Json datagrams_json(const shm::CoreStats& core) {
     return json;
 }
 
-Json core_json(const Interval& interval, uint32_t index) {
+Json core_json(const StatsInterval& interval, uint32_t index) {
     const shm::CoreStats& core = interval.after.core(index);
     const auto rate = [&](uint64_t shm::CoreStats::*counter) {
         return interval.core_rate(index, counter);
@@ -121,52 +89,18 @@ Json core_json(const Interval& interval, uint32_t index) {
             {"turn_us", latency_json(core.turn_ns)}};
 }
 
-struct ShardRate {
-    const shm::ShardStats* shard;
-    double records_in_per_s;
-    double bytes_in_per_s;
-    double records_out_per_s;
-};
-
-/// Busiest first.
-std::vector<ShardRate> shard_rates(const Interval& interval) {
-    std::map<uint64_t, const shm::ShardStats*> old;
-    if (interval.same_run()) {
-        for (const auto* shard : interval.before.shards()) old[shard->shard] = shard;
-    }
-    std::vector<ShardRate> rates;
-    for (const auto* shard : interval.after.shards()) {
-        const auto found = old.find(shard->shard);
-        const auto rate = [&](uint64_t shm::ShardStats::*counter) {
-            const uint64_t from = found == old.end() ? 0 : found->second->*counter;
-            return static_cast<double>(shard->*counter - from) / interval.seconds();
-        };
-        rates.push_back({shard, rate(&shm::ShardStats::records_in),
-                         rate(&shm::ShardStats::bytes_in), rate(&shm::ShardStats::records_out)});
-    }
-    std::stable_sort(rates.begin(), rates.end(), [](const ShardRate& a, const ShardRate& b) {
-        return a.records_in_per_s + a.records_out_per_s > b.records_in_per_s + b.records_out_per_s;
-    });
-    return rates;
-}
-
-std::string name_of(const shm::ShardStats& shard) {
-    const auto* end = std::find(std::begin(shard.stream_name), std::end(shard.stream_name), '\0');
-    return {shard.stream_name, end};
-}
-
-std::string as_json(const Interval& interval) {
+std::string as_json(const StatsInterval& interval) {
     const StatsSnapshot& now = interval.after;
     Json json = {{"pid", now.header().pid},
                  {"incarnation", now.header().incarnation},
                  {"interval_s", interval.seconds()}};
     json["cores"] = Json::array();
-    for (uint32_t i = 0; i < now.header().core_count; ++i)
+    for (uint32_t i = 0; i < now.core_count(); ++i)
         json["cores"].push_back(core_json(interval, i));
     json["shards"] = Json::array();
-    for (const ShardRate& rate : shard_rates(interval)) {
+    for (const ShardRate& rate : interval.shard_rates()) {
         json["shards"].push_back({{"shard", rate.shard->shard},
-                                  {"stream", name_of(*rate.shard)},
+                                  {"stream", std::string(shm::stream_name(*rate.shard))},
                                   {"open", rate.shard->open != 0},
                                   {"records_in_per_s", rate.records_in_per_s},
                                   {"bytes_in_per_s", rate.bytes_in_per_s},
@@ -180,11 +114,11 @@ std::string as_json(const Interval& interval) {
     return json.dump();
 }
 
-std::string cores_text(const Interval& interval) {
+std::string cores_text(const StatsInterval& interval) {
     Table rates({"core", "cpu", "in rec/s", "in", "out rec/s", "out", "commits/s", "busy", "conns",
                  "subs", "segments"});
     Table latencies({"core", "what", "p50", "p99", "p99.9", "max", "count"});
-    for (uint32_t i = 0; i < interval.after.header().core_count; ++i) {
+    for (uint32_t i = 0; i < interval.after.core_count(); ++i) {
         const shm::CoreStats& core = interval.after.core(i);
         const auto rate = [&](uint64_t shm::CoreStats::*counter) {
             return interval.core_rate(i, counter);
@@ -199,10 +133,7 @@ std::string cores_text(const Interval& interval) {
                    grouped(core.connection_count), grouped(core.subscriptions),
                    fmt::format("{}+{}", core.segments_live, core.segments_ready)});
         const auto add = [&](const char* what, Histogram shm::CoreStats::*member) {
-            const Histogram histogram =
-                interval.same_run()
-                    ? histogram_between(interval.before.core(i).*member, core.*member)
-                    : core.*member;
+            const Histogram histogram = interval.core_histogram(i, member);
             if (histogram.count() == 0) return;
             latencies.add(
                 {fmt::format("{}", core.core), what, duration_text(histogram.percentile(50)),
@@ -222,7 +153,7 @@ std::string datagrams_text(const StatsSnapshot& now) {
     Table totals({"core", "datagrams in", "out", "refused", "repeated", "early", "dropped",
                   "overflowed", "missing"});
     Table producers({"core", "sends datagrams", "port", "received", "missing", "dropped"});
-    for (uint32_t i = 0; i < now.header().core_count; ++i) {
+    for (uint32_t i = 0; i < now.core_count(); ++i) {
         const shm::CoreStats& core = now.core(i);
         if (core.datagrams_in == 0) continue;
         totals.add({fmt::format("{}", core.core), grouped(core.datagrams_in),
@@ -232,7 +163,7 @@ std::string datagrams_text(const StatsSnapshot& now) {
                     grouped(core.datagrams_missing)});
         for (const shm::DatagramProducer& slot : core.datagram_producers) {
             if (slot.session == 0) continue;
-            const std::string name = text_of(slot.name, sizeof(slot.name));
+            const std::string name = producer_name(slot);
             producers.add({fmt::format("{}", core.core), slot.open != 0 ? name : name + " (gone)",
                            fmt::format("{}", slot.port), grouped(slot.received),
                            grouped(slot.missing), grouped(slot.dropped)});
@@ -242,13 +173,13 @@ std::string datagrams_text(const StatsSnapshot& now) {
     return "\n" + totals.text() + (producers.empty() ? "" : "\n" + producers.text());
 }
 
-std::string as_text(const Interval& interval) {
+std::string as_text(const StatsInterval& interval) {
     std::string text = cores_text(interval) + datagrams_text(interval.after);
     Table shards({"shard", "stream", "in rec/s", "in", "out rec/s", "records", "next sequence",
                   "trim horizon"});
-    const auto rates = shard_rates(interval);
+    const auto rates = interval.shard_rates();
     for (const ShardRate& rate : rates) {
-        shards.add({fmt::format("{}", rate.shard->shard), name_of(*rate.shard),
+        shards.add({fmt::format("{}", rate.shard->shard), std::string(shm::stream_name(*rate.shard)),
                     grouped(rate.records_in_per_s), bytes_text(rate.bytes_in_per_s) + "/s",
                     grouped(rate.records_out_per_s),
                     grouped(rate.shard->durable_sequence -
@@ -280,11 +211,11 @@ int run_stats(const StatsOptions& options) {
     const std::string path = options.target.stats_file();
     const auto interval_ns = static_cast<uint64_t>(options.interval_s * 1e9);
     const bool redraw = options.watch && !options.json && isatty(STDOUT_FILENO) == 1;
-    StatsSnapshot before = StatsSnapshot::read(path);
+    StatsSnapshot before = read_stats(path);
     for (;;) {
         if (Signals::wait(interval_ns)) return 0;
-        StatsSnapshot after = StatsSnapshot::read(path);
-        const Interval interval{before, after};
+        StatsSnapshot after = read_stats(path);
+        const StatsInterval interval{before, after};
         // Home and clear to the end, not clear all: that would flicker.
         if (redraw) fmt::print("\x1b[H\x1b[J");
         if (options.json)

@@ -1,95 +1,43 @@
 #include "tools/eagre/stats_view.h"
 
-#include <cerrno>
+#include <algorithm>
 #include <cstring>
-#include <fstream>
-#include <map>
 #include <stdexcept>
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "tools/eagre/progress.h"
-#include "wire/base/assert.h"
-#include "wire/base/limits.h"
+#include "wire/base/errc.h"
 
 namespace eagre::cli {
+namespace {
 
-StatsSnapshot StatsSnapshot::read(const std::string& path) {
-    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        throw std::runtime_error(
-            fmt::format("{}: {}: has an eagred run with this --data?", path, std::strerror(errno)));
+uint64_t errors_of(const StatsSnapshot& snapshot, uint32_t code) {
+    uint64_t count = 0;
+    for (uint32_t core = 0; core < snapshot.core_count(); ++core)
+        count += snapshot.core(core).errors[code];
+    return count;
+}
+
+std::string error_name(uint32_t code) {
+    return std::string(errc_name(static_cast<Errc>(code)));
+}
+
+}  // namespace
+
+StatsSnapshot read_stats(const std::string& path) {
+    auto snapshot = StatsSnapshot::read(path, monotonic_ns());
+    if (snapshot) return std::move(*snapshot);
+    const Error error = snapshot.error();
+    if (error.code == Errc::kIo) {
+        throw std::runtime_error(fmt::format("{}: {}: has an eagred run with this --data?", path,
+                                             std::strerror(error.os_errno)));
     }
-    struct stat info {};
-    const bool sized = fstat(fd, &info) == 0;
-    const auto bytes = sized && info.st_size > 0 ? static_cast<size_t>(info.st_size) : size_t{0};
-    void* mapped = bytes >= sizeof(shm::StatsHeader)
-                       ? mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, 0)
-                       : MAP_FAILED;
-    close(fd);
-    if (mapped == MAP_FAILED)
-        throw std::runtime_error(path + ": too short to be Eagre's statistics");
-    StatsSnapshot snapshot;
-    snapshot.words_.resize((bytes + 7) / 8);
-    std::memcpy(snapshot.words_.data(), mapped, bytes);
-    munmap(mapped, bytes);
-    snapshot.taken_ns_ = monotonic_ns();
-    const shm::StatsHeader& header = snapshot.header();
-    if (header.magic != shm::kStatsMagic || header.version != shm::kStatsVersion) {
+    if (error.code == Errc::kBadVersion) {
         throw std::runtime_error(
             path + ": another version's statistics: use the eagre that came with this eagred");
     }
-    if (header.core_count > kCoreCountMax || header.shard_capacity > kBoxShardCountMax ||
-        bytes < shm::stats_file_bytes(header.core_count, header.shard_capacity)) {
-        throw std::runtime_error(path + ": shorter than its header says");
-    }
-    return snapshot;
-}
-
-const shm::StatsHeader& StatsSnapshot::header() const {
-    return *reinterpret_cast<const shm::StatsHeader*>(words_.data());
-}
-
-const shm::CoreStats& StatsSnapshot::core(uint32_t index) const {
-    EAGRE_ASSERT_LT(index, header().core_count);
-    return *shm::core_stats(const_cast<uint64_t*>(words_.data()), index);
-}
-
-std::vector<const shm::ShardStats*> StatsSnapshot::shards() const {
-    std::vector<const shm::ShardStats*> used;
-    for (uint32_t core = 0; core < header().core_count; ++core) {
-        for (uint32_t slot = 0; slot < header().shard_capacity; ++slot) {
-            const shm::ShardStats* shard =
-                shm::shard_stats(const_cast<uint64_t*>(words_.data()), core, slot);
-            if (shard->shard != 0) used.push_back(shard);
-        }
-    }
-    return used;
-}
-
-uint64_t StatsSnapshot::total(uint64_t shm::CoreStats::*counter) const {
-    uint64_t sum = 0;
-    for (uint32_t index = 0; index < header().core_count; ++index) sum += core(index).*counter;
-    return sum;
-}
-
-Histogram StatsSnapshot::merged(Histogram shm::CoreStats::*histogram) const {
-    Histogram all;
-    for (uint32_t index = 0; index < header().core_count; ++index)
-        all.merge(core(index).*histogram);
-    return all;
-}
-
-uint32_t stats_pid(const std::string& path) {
-    shm::StatsHeader header;
-    std::ifstream file(path, std::ios::binary);
-    if (!file.read(reinterpret_cast<char*>(&header), sizeof(header))) return 0;
-    return header.magic == shm::kStatsMagic && header.version == shm::kStatsVersion ? header.pid
-                                                                                    : 0;
+    throw std::runtime_error(path + ": too short to be Eagre's statistics");
 }
 
 Histogram histogram_between(const Histogram& before, const Histogram& after) {
@@ -105,6 +53,78 @@ Histogram histogram_between(const Histogram& before, const Histogram& after) {
         if (count != 0) between.record(upper, count);
     }
     return between;
+}
+
+double StatsInterval::seconds() const {
+    return std::max(1e-6, static_cast<double>(after.taken_ns() - before.taken_ns()) / 1e9);
+}
+
+bool StatsInterval::same_run() const {
+    return before.header().incarnation == after.header().incarnation &&
+           before.header().pid == after.header().pid &&
+           before.core_count() == after.core_count();
+}
+
+double StatsInterval::core_rate(uint32_t core, uint64_t shm::CoreStats::*counter) const {
+    const uint64_t from = same_run() ? before.core(core).*counter : 0;
+    return static_cast<double>(after.core(core).*counter - from) / seconds();
+}
+
+double StatsInterval::total_rate(uint64_t shm::CoreStats::*counter) const {
+    const uint64_t from = same_run() ? before.total(counter) : 0;
+    return static_cast<double>(after.total(counter) - from) / seconds();
+}
+
+Histogram StatsInterval::core_histogram(uint32_t core,
+                                        Histogram shm::CoreStats::*histogram) const {
+    return same_run() ? histogram_between(before.core(core).*histogram, after.core(core).*histogram)
+                      : after.core(core).*histogram;
+}
+
+Histogram StatsInterval::merged_histogram(Histogram shm::CoreStats::*histogram) const {
+    return same_run() ? histogram_between(before.merged(histogram), after.merged(histogram))
+                      : after.merged(histogram);
+}
+
+std::vector<ShardRate> StatsInterval::shard_rates() const {
+    std::vector<ShardRate> rates;
+    rates.reserve(after.shards().size());
+    for (const shm::ShardStats& shard : after.shards()) {
+        const shm::ShardStats* old = same_run() ? before.find(shard.shard) : nullptr;
+        const auto rate = [&](uint64_t shm::ShardStats::*counter) {
+            // A shard that moved to another core in between counts from 0 there.
+            const uint64_t from = old == nullptr || old->*counter > shard.*counter
+                                      ? 0
+                                      : old->*counter;
+            return static_cast<double>(shard.*counter - from) / seconds();
+        };
+        rates.push_back({&shard, rate(&shm::ShardStats::records_in),
+                         rate(&shm::ShardStats::bytes_in), rate(&shm::ShardStats::records_out),
+                         rate(&shm::ShardStats::bytes_out)});
+    }
+    std::stable_sort(rates.begin(), rates.end(), [](const ShardRate& a, const ShardRate& b) {
+        return a.records_in_per_s + a.records_out_per_s > b.records_in_per_s + b.records_out_per_s;
+    });
+    return rates;
+}
+
+std::map<std::string, uint64_t> StatsInterval::errors() const {
+    std::map<std::string, uint64_t> errors;
+    for (uint32_t code = 1; code < shm::kErrcSlots; ++code) {
+        const uint64_t from = same_run() ? errors_of(before, code) : 0;
+        if (const uint64_t to = errors_of(after, code); to > from)
+            errors[error_name(code)] += to - from;
+    }
+    return errors;
+}
+
+std::map<std::string, uint64_t> errors_by_name(const StatsSnapshot& snapshot) {
+    std::map<std::string, uint64_t> errors;
+    for (uint32_t code = 1; code < shm::kErrcSlots; ++code) {
+        if (const uint64_t count = errors_of(snapshot, code); count != 0)
+            errors[error_name(code)] += count;
+    }
+    return errors;
 }
 
 }  // namespace eagre::cli
