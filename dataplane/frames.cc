@@ -8,6 +8,7 @@
 #include "wire/base/crc32c.h"
 #include "wire/frame/batch.h"
 #include "wire/schema/request_generated.h"
+#include "wire/shards/shard_info.h"
 
 namespace eagre {
 
@@ -142,21 +143,34 @@ void Core::on_metadata(Session& session, const FrameHeader& header, std::span<co
 flatbuffers::Offset<wire::StreamInfo> encode_stream(flatbuffers::FlatBufferBuilder& builder,
                                                     const shard::StreamEntry& stream, const Box& box,
                                                     bool with_shards) {
-    std::vector<flatbuffers::Offset<wire::ShardInfo>> shards;
+    shards::StreamDescription description;
+    description.id = stream.id;
+    description.name = stream.name;
+    description.map_version = stream.map_version;
+    description.retention_ms = stream.retention_ms;
+    description.record_bytes_max = stream.record_bytes_max;
+    description.created_ns = stream.created_ns;
     if (with_shards) {
         for (const shard::ShardEntry& entry : stream.shards) {
             const bool here = entry.stats != nullptr;
-            shards.push_back(wire::CreateShardInfo(
-                builder, entry.id.value, entry.range.starting.high, entry.range.starting.low, entry.range.ending.high,
-                entry.range.ending.low, entry.parent.value, entry.adjacent_parent.value, entry.open, entry.available,
-                entry.journal.value, entry.core.value, box.ports[entry.core.value],
-                here ? entry.stats->trim_horizon : 0, here ? entry.stats->durable_sequence : 0,
-                entry.first_sequence.value, entry.opened_ns));
+            shards::ShardDescription shard;
+            shard.id = entry.id;
+            shard.range = entry.range;
+            shard.parent = entry.parent;
+            shard.adjacent_parent = entry.adjacent_parent;
+            shard.open = entry.open;
+            shard.available = entry.available;
+            shard.journal = entry.journal;
+            shard.core = entry.core;
+            shard.port = box.ports[entry.core.value];
+            shard.trim_horizon = SequenceNumber{here ? entry.stats->trim_horizon : 0};
+            shard.next_sequence = SequenceNumber{here ? entry.stats->durable_sequence : 0};
+            shard.first_sequence = entry.first_sequence;
+            shard.opened_ns = entry.opened_ns;
+            description.shards.push_back(shard);
         }
     }
-    return wire::CreateStreamInfo(builder, stream.id.value, builder.CreateString(stream.name), stream.map_version,
-                                  stream.retention_ms, stream.record_bytes_max, stream.created_ns,
-                                  builder.CreateVector(shards), static_cast<uint32_t>(stream.shards.size()));
+    return shards::encode_stream(builder, description, static_cast<uint32_t>(stream.shards.size()));
 }
 
 // The right to send datagrams is a connection's: what it may do by frame it may do by datagram, and both end together.

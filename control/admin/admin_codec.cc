@@ -5,6 +5,7 @@
 #include <flatbuffers/flatbuffers.h>
 
 #include "wire/base/limits.h"
+#include "wire/shards/shard_info.h"
 
 namespace eagre::admin {
 namespace {
@@ -12,52 +13,6 @@ namespace {
 // One flat table: anything deeper is a lie.
 constexpr flatbuffers::uoffset_t kDepthMax = 4;
 constexpr flatbuffers::uoffset_t kTablesMax = 4;
-
-using ShardOffsets = std::vector<flatbuffers::Offset<wire::ShardInfo>>;
-
-ShardOffsets encode_shards(flatbuffers::FlatBufferBuilder& builder,
-                           const std::vector<streams::ShardFact>& shards) {
-    ShardOffsets offsets;
-    offsets.reserve(shards.size());
-    for (const streams::ShardFact& shard : shards) {
-        wire::ShardInfoBuilder info(builder);
-        info.add_id(shard.id.value);
-        info.add_starting_hash_high(shard.range.starting.high);
-        info.add_starting_hash_low(shard.range.starting.low);
-        info.add_ending_hash_high(shard.range.ending.high);
-        info.add_ending_hash_low(shard.range.ending.low);
-        info.add_parent(shard.parent.value);
-        info.add_adjacent_parent(shard.adjacent_parent.value);
-        info.add_open(shard.open);
-        info.add_available(shard.available);
-        info.add_journal(shard.journal.value);
-        info.add_core(shard.core.value);
-        info.add_port(shard.port);
-        info.add_trim_horizon(shard.trim_horizon.value);
-        info.add_next_sequence(shard.next_sequence.value);
-        info.add_first_sequence(shard.first_sequence.value);
-        info.add_opened_ns(shard.opened_ns);
-        offsets.push_back(info.Finish());
-    }
-    return offsets;
-}
-
-flatbuffers::Offset<wire::StreamInfo> encode_stream(flatbuffers::FlatBufferBuilder& builder,
-                                                    const StreamAnswer& answer) {
-    const streams::StreamFact& stream = answer.stream;
-    const auto name = builder.CreateString(stream.name);
-    const auto shards = builder.CreateVector(encode_shards(builder, stream.shards));
-    wire::StreamInfoBuilder info(builder);
-    info.add_id(stream.id.value);
-    info.add_name(name);
-    info.add_map_version(stream.map_version);
-    info.add_retention_ms(stream.retention_ms);
-    info.add_record_bytes_max(stream.record_bytes_max);
-    info.add_created_ns(stream.created_ns);
-    info.add_shards(shards);
-    info.add_shard_count(answer.shard_count);
-    return info.Finish();
-}
 
 }  // namespace
 
@@ -82,7 +37,7 @@ std::vector<std::byte> encode_answer(const Answer& answer) {
     std::vector<flatbuffers::Offset<wire::StreamInfo>> offsets;
     offsets.reserve(answer.streams.size());
     for (const StreamAnswer& stream : answer.streams)
-        offsets.push_back(encode_stream(builder, stream));
+        offsets.push_back(shards::encode_stream(builder, stream.stream, stream.shard_count));
     const auto streams = builder.CreateVector(offsets);
     const auto message = builder.CreateString(answer.message);
     std::vector<flatbuffers::Offset<wire::KeyAnswer>> key_offsets;

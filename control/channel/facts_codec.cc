@@ -1,6 +1,7 @@
 #include "control/channel/facts_codec.h"
 
 #include "wire/base/limits.h"
+#include "wire/shards/shard_info.h"
 
 namespace eagre::channel {
 namespace {
@@ -8,25 +9,6 @@ namespace {
 // A reply nests reply > stream > shard; a table per shard and stream, and one for the reply.
 constexpr flatbuffers::uoffset_t kDepthMax = 8;
 constexpr flatbuffers::uoffset_t kTablesMax = kBoxShardCountMax + kBoxStreamCountMax + 1;
-
-streams::ShardFact shard_from(const wire::ShardInfo& info) {
-    streams::ShardFact shard;
-    shard.id = ShardId(info.id());
-    shard.range = {{info.starting_hash_high(), info.starting_hash_low()},
-                   {info.ending_hash_high(), info.ending_hash_low()}};
-    shard.parent = ShardId(info.parent());
-    shard.adjacent_parent = ShardId(info.adjacent_parent());
-    shard.journal = JournalId(info.journal());
-    shard.open = info.open();
-    shard.available = info.available();
-    shard.core = CoreIndex(info.core());
-    shard.port = info.port();
-    shard.trim_horizon = SequenceNumber(info.trim_horizon());
-    shard.next_sequence = SequenceNumber(info.next_sequence());
-    shard.first_sequence = SequenceNumber(info.first_sequence());
-    shard.opened_ns = info.opened_ns();
-    return shard;
-}
 
 }  // namespace
 
@@ -50,56 +32,34 @@ streams::Facts facts_from(const wire::CommandReply& reply) {
     if (reply.streams() == nullptr) return facts;
     for (const wire::StreamInfo* info : *reply.streams()) {
         if (info->id() == 0) continue;
-        streams::StreamFact stream;
-        stream.id = StreamId(info->id());
-        if (info->name() != nullptr) stream.name = info->name()->str();
-        stream.map_version = info->map_version();
-        stream.retention_ms = info->retention_ms();
-        stream.record_bytes_max = info->record_bytes_max();
-        stream.created_ns = info->created_ns();
-        if (info->shards() != nullptr) {
-            for (const wire::ShardInfo* shard : *info->shards()) {
-                if (shard->id() != 0) stream.shards.push_back(shard_from(*shard));
-            }
-        }
-        facts.streams.push_back(std::move(stream));
+        facts.streams.push_back(shards::decode_stream(*info));
     }
     return facts;
 }
 
 flatbuffers::Offset<wire::StreamInfo> encode_stream(flatbuffers::FlatBufferBuilder& builder,
                                                     const catalog::StreamRow& stream,
-                                                    const std::vector<catalog::ShardRow>* shards) {
-    flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<wire::ShardInfo>>> shard_vector;
-    if (shards != nullptr) {
-        std::vector<flatbuffers::Offset<wire::ShardInfo>> offsets;
-        offsets.reserve(shards->size());
-        for (const catalog::ShardRow& shard : *shards) {
-            wire::ShardInfoBuilder info(builder);
-            info.add_id(shard.id.value);
-            info.add_starting_hash_high(shard.range.starting.high);
-            info.add_starting_hash_low(shard.range.starting.low);
-            info.add_ending_hash_high(shard.range.ending.high);
-            info.add_ending_hash_low(shard.range.ending.low);
-            info.add_parent(shard.parent.value);
-            info.add_adjacent_parent(shard.adjacent_parent.value);
-            info.add_open(shard.open);
-            info.add_journal(shard.journal.value);
-            info.add_first_sequence(shard.first_sequence.value);
-            offsets.push_back(info.Finish());
-        }
-        shard_vector = builder.CreateVector(offsets);
+                                                    const std::vector<catalog::ShardRow>* rows) {
+    shards::StreamDescription description;
+    description.id = stream.id;
+    description.name = stream.name;
+    description.map_version = stream.map_version;
+    description.retention_ms = stream.retention_ms;
+    description.record_bytes_max = stream.record_bytes_max;
+    description.created_ns = stream.created_ns;
+    if (rows == nullptr) return shards::encode_stream(builder, description, 0);
+    for (const catalog::ShardRow& row : *rows) {
+        shards::ShardDescription shard;
+        shard.id = row.id;
+        shard.range = row.range;
+        shard.parent = row.parent;
+        shard.adjacent_parent = row.adjacent_parent;
+        shard.open = row.open;
+        shard.journal = row.journal;
+        shard.first_sequence = row.first_sequence;
+        description.shards.push_back(shard);
     }
-    const auto name = builder.CreateString(stream.name);
-    wire::StreamInfoBuilder info(builder);
-    info.add_id(stream.id.value);
-    info.add_name(name);
-    info.add_map_version(stream.map_version);
-    info.add_retention_ms(stream.retention_ms);
-    info.add_record_bytes_max(stream.record_bytes_max);
-    info.add_created_ns(stream.created_ns);
-    if (shards != nullptr) info.add_shards(shard_vector);
-    return info.Finish();
+    return shards::encode_stream(builder, description, 0);
 }
 
 }  // namespace eagre::channel

@@ -21,6 +21,6 @@ streams::Facts facts_from(const wire::CommandReply& reply);
 /// `shards` may be null: the command names the stream only.
 flatbuffers::Offset<wire::StreamInfo> encode_stream(flatbuffers::FlatBufferBuilder& builder,
                                                     const catalog::StreamRow& stream,
-                                                    const std::vector<catalog::ShardRow>* shards);
+                                                    const std::vector<catalog::ShardRow>* rows);
 
 }  // namespace eagre::channel

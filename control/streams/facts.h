@@ -8,34 +8,12 @@
 #include <vector>
 
 #include "wire/base/types.h"
+#include "wire/shards/shard_info.h"
 
 namespace eagre::streams {
 
-struct ShardFact {
-    ShardId id;
-    HashKeyRange range;
-    ShardId parent;
-    ShardId adjacent_parent;
-    JournalId journal;
-    bool open = true;
-    bool available = true;
-    CoreIndex core;
-    uint16_t port = 0;
-    SequenceNumber trim_horizon;
-    SequenceNumber next_sequence;
-    SequenceNumber first_sequence;
-    uint64_t opened_ns = 0;
-};
-
-struct StreamFact {
-    StreamId id;
-    std::string name;
-    uint64_t map_version = 0;
-    uint64_t retention_ms = 0;
-    uint64_t record_bytes_max = 0;
-    uint64_t created_ns = 0;
-    std::vector<ShardFact> shards;
-};
+using ShardFact = shards::ShardDescription;
+using StreamFact = shards::StreamDescription;
 
 struct Facts {
     std::vector<StreamFact> streams;

@@ -8,6 +8,7 @@
 #include "wire/base/assert.h"
 #include "wire/base/limits.h"
 #include "wire/schema/control_generated.h"
+#include "wire/shards/shard_info.h"
 
 namespace eagre::journal {
 
@@ -94,20 +95,18 @@ void ShardTable::note_ids(uint64_t shard, uint64_t stream) {
 std::vector<std::byte> encode_fact(const ShardFacts& facts) {
     flatbuffers::FlatBufferBuilder builder(512);
     const auto name = builder.CreateString(facts.stream_name);
-    wire::ShardInfoBuilder shard(builder);
-    shard.add_id(facts.shard.value);
-    shard.add_starting_hash_high(facts.range.starting.high);
-    shard.add_starting_hash_low(facts.range.starting.low);
-    shard.add_ending_hash_high(facts.range.ending.high);
-    shard.add_ending_hash_low(facts.range.ending.low);
-    shard.add_parent(facts.parent.value);
-    shard.add_adjacent_parent(facts.adjacent_parent.value);
-    shard.add_open(facts.open);
-    shard.add_trim_horizon(facts.trim_horizon.value);
-    shard.add_next_sequence(facts.next_sequence.value);
-    shard.add_first_sequence(facts.first_sequence.value);
-    shard.add_opened_ns(facts.opened_ns);
-    const auto info = shard.Finish();
+    shards::ShardDescription shard;
+    shard.id = facts.shard;
+    shard.range = facts.range;
+    shard.parent = facts.parent;
+    shard.adjacent_parent = facts.adjacent_parent;
+    shard.open = facts.open;
+    shard.available = false;  // Where a shard is and whether it answers is no fact of the journal that has it.
+    shard.trim_horizon = facts.trim_horizon;
+    shard.next_sequence = facts.next_sequence;
+    shard.first_sequence = facts.first_sequence;
+    shard.opened_ns = facts.opened_ns;
+    const auto info = shards::encode_shard(builder, shard);
     const wire::FactKind kind = facts.deleted ? wire::FactKind::Deleted
                                 : facts.open  ? wire::FactKind::Opened
                                               : wire::FactKind::Closed;
@@ -124,27 +123,26 @@ Result<ShardFacts> decode_fact(std::span<const std::byte> payload) {
                                    payload.size());
     if (!verifier.VerifyBuffer<wire::Fact>(nullptr)) return Errc::kBadSchema;
     const auto* fact = flatbuffers::GetRoot<wire::Fact>(payload.data());
-    const auto* shard = fact->shard();
-    if (shard == nullptr || shard->id() == 0) return Errc::kBadSchema;
+    if (fact->shard() == nullptr || fact->shard()->id() == 0) return Errc::kBadSchema;
+    const shards::ShardDescription shard = shards::decode_shard(*fact->shard());
     ShardFacts facts;
-    facts.shard = ShardId{shard->id()};
+    facts.shard = shard.id;
     facts.stream = StreamId{fact->stream_id()};
     if (fact->stream_name() != nullptr) facts.stream_name = fact->stream_name()->str();
-    facts.range = {{shard->starting_hash_high(), shard->starting_hash_low()},
-                   {shard->ending_hash_high(), shard->ending_hash_low()}};
-    facts.parent = ShardId{shard->parent()};
-    facts.adjacent_parent = ShardId{shard->adjacent_parent()};
-    facts.first_sequence = SequenceNumber{shard->first_sequence()};
-    facts.next_sequence = SequenceNumber{shard->next_sequence()};
-    facts.trim_horizon = SequenceNumber{shard->trim_horizon()};
-    facts.opened_ns = shard->opened_ns();
+    facts.range = shard.range;
+    facts.parent = shard.parent;
+    facts.adjacent_parent = shard.adjacent_parent;
+    facts.first_sequence = shard.first_sequence;
+    facts.next_sequence = shard.next_sequence;
+    facts.trim_horizon = shard.trim_horizon;
+    facts.opened_ns = shard.opened_ns;
     facts.map_version = fact->map_version();
     facts.retention_ms = fact->retention_ms();
     facts.record_bytes_max = fact->record_bytes_max();
     facts.stream_created_ns = fact->stream_created_ns();
     facts.command_id = fact->command_id();
     facts.epoch = fact->epoch();
-    facts.open = shard->open();
+    facts.open = shard.open;
     facts.deleted = fact->kind() == wire::FactKind::Deleted;
     return facts;
 }
