@@ -1,5 +1,6 @@
 // eagre-control: options, the directory's lock, the catalogue, the loop, an orderly end.
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <string>
 
@@ -15,6 +16,7 @@
 #include "control/controller.h"
 #include "control/log/log.h"
 #include "control/sockets/unix_sockets.h"
+#include "wire/base/crash_point.h"
 #include "wire/identity/key_file.h"
 
 namespace {
@@ -153,9 +155,18 @@ int main(int argc, char** argv) {
     app.add_option("--log-level", options.log_level, "debug, info, warning, error or off")
         ->capture_default_str()
         ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}));
+    app.add_flag_callback(
+        "--list-crash-points",
+        [] {
+            std::fputs(eagre::CrashPoint::list().c_str(), stdout);
+            throw CLI::Success();
+        },
+        "Print the places at which EAGRE_CRASH_AT=NAME[:VISIT] kills this process, for tests");
     app.footer("Example:\n  eagre-control --data /var/lib/eagre");
     CLI11_PARSE(app, argc, argv);
     elog::set_level(options.log_level);
+    if (eagre::CrashPoint::arm_from_environment())
+        elog::warning("control", "EAGRE_CRASH_AT is set: this process will kill itself");
     // What the process makes is its owner's only.
     umask(0077);
     try {

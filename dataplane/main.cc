@@ -21,6 +21,7 @@
 #include "dataplane/options.h"
 #include "dataplane/recovered.h"
 #include "dataplane/tls/tls_connections.h"
+#include "wire/base/crash_point.h"
 #include "wire/identity/key_file.h"
 
 namespace eagre {
@@ -236,5 +237,6 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "eagred: %s\n", parsed.error.c_str());
         return 2;
     }
+    if (eagre::CrashPoint::arm_from_environment()) std::fputs("eagred: EAGRE_CRASH_AT is set: this process will kill itself\n", stderr);
     return eagre::serve(std::move(parsed.options));
 }

@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <string_view>
 
+#include "wire/base/crash_point.h"
+
 namespace eagre {
 namespace {
 
@@ -30,6 +32,7 @@ Usage: eagred --data DIR [options]
   --shards-max N          shards per core                                       (16384)
   --lock-memory           mlockall
   --mutant NAME           for tests: switch one protection off
+  --list-crash-points     for tests: where EAGRE_CRASH_AT=NAME[:VISIT] in the environment kills this process
   --help, --version
 
 Sizes take suffixes K, M, G (powers of 1024).
@@ -128,6 +131,11 @@ ParsedOptions parse_options(int argc, char** argv) {
         }
         if (name == "--version") {
             std::puts("eagred 0.1.0");
+            parsed.exit_now = true;
+            return parsed;
+        }
+        if (name == "--list-crash-points") {
+            std::fputs(CrashPoint::list().c_str(), stdout);
             parsed.exit_now = true;
             return parsed;
         }
