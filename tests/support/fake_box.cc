@@ -151,7 +151,7 @@ void FakeBox::on_frame(Pipe& pipe, const FrameHeader& header, std::span<const st
                                                       shard.open, true, 0, 0, 4568, shard.horizon, shard.next, 1, 0));
             }
             const std::vector<flatbuffers::Offset<wire::StreamInfo>> streams{wire::CreateStreamInfo(
-                builder, 1, builder.CreateString("ticks"), map_version, 0, kRecordDataBytesDefault, 0, builder.CreateVector(infos))};
+                builder, 1, builder.CreateString("ticks"), map_version, 0, record_bytes_max, 0, builder.CreateVector(infos))};
             builder.Finish(wire::CreateMetadataReply(builder, builder.CreateVector(streams)));
             return answer(FrameKind::kMetadataReply);
         }

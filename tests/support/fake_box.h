@@ -48,6 +48,7 @@ class FakeBox {
 
     std::map<uint64_t, Shard> shards;
     uint64_t map_version = 1;
+    uint64_t record_bytes_max = kRecordDataBytesDefault;
     uint64_t now_ns = 1'000'000'000'000ULL;
     /// Called for each append before it is looked at: an error (not kOk) is the answer; the batch is not stored.
     std::function<Error(const frame::FrameHeader&)> refuse;

@@ -35,6 +35,7 @@ constexpr ErrcText kTexts[] = {
     {Errc::kBusy, true, "Busy", "a bounded queue is full: retry a little later"},
     {Errc::kThrottled, true, "Throttled", "the quota of the shard is spent: retry later"},
     {Errc::kDiskFull, true, "DiskFull", "there is no room for another segment: free disk space or shorten retention"},
+    {Errc::kStoreFull, true, "StoreFull", "the box stores as much as --store-bytes-max lets it: shorten retention, delete streams, or raise the limit"},
     {Errc::kShuttingDown, true, "ShuttingDown", "the box is stopping: retry when it is back"},
     {Errc::kBatchMismatch, false, "BatchMismatch", "this batch number was used before with other bytes"},
     {Errc::kUnknownProducer, false, "UnknownProducer", "the producer id is not known (idle too long?): take a new one"},

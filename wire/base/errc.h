@@ -37,6 +37,7 @@ enum class Errc : uint16_t {
     kThrottled = 41,          // A quota of the shard is spent. ProvisionedThroughputExceededException.
     kDiskFull = 42,           // No segment can be made ready. Retry when there is room. InternalFailure.
     kShuttingDown = 43,       // The box is stopping. Retry at its successor.
+    kStoreFull = 44,          // The box's own limit on stored bytes is reached. Retry when there is room. InternalFailure.
     // -- Idempotent producers.
     kBatchMismatch = 50,      // Caller: same batch number, other bytes. Do not retry.
     kUnknownProducer = 51,    // Caller: unknown producer id that does not begin at batch 0. Take a new id.

@@ -21,7 +21,7 @@ inline constexpr size_t kFramePayloadBytesMax = kRecordDataBytesMax + 64 * kKiB;
 inline constexpr size_t kStreamNameBytesMax = 128;                         // Kinesis: [a-zA-Z0-9_.-]{1,128}.
 inline constexpr size_t kControlPayloadBytesMax = 1 * kMiB;                // Any frame that is not an append or a deliver.
 /// But for the answers that list shards (MetadataReply, CommandReply): the facts of a full box, at most 160 bytes a shard and
-/// 128 and its name a stream, are 3.5 MiB.
+/// 176 and its name a stream, are 3.7 MiB.
 inline constexpr size_t kListPayloadBytesMax = 4 * kMiB;
 
 // -- What a box holds.
@@ -29,7 +29,15 @@ inline constexpr uint32_t kCoreCountMax = 64;
 inline constexpr uint32_t kStreamShardCountMax = 10000;
 inline constexpr uint32_t kBoxShardCountMax = 16384;
 inline constexpr uint32_t kBoxStreamCountMax = 4096;
-static_assert(size_t{160} * kBoxShardCountMax + (128 + kStreamNameBytesMax) * kBoxStreamCountMax <= kListPayloadBytesMax);
+static_assert(size_t{160} * kBoxShardCountMax + (176 + kStreamNameBytesMax) * kBoxStreamCountMax <= kListPayloadBytesMax);
+
+// -- What a stream may be asked to be.
+inline constexpr uint64_t kRetentionBytesMin = 1 * kMiB;                   // Per stream. An extent of the index holds up to 256 KiB.
+inline constexpr uint64_t kRetentionBytesMax = uint64_t{1} << 60U;
+inline constexpr uint64_t kQuotaPerSMax = uint64_t{1} << 40U;              // Bytes or records; more is no quota.
+inline constexpr uint32_t kTagCountMax = 50;                               // Kinesis: 50 tags, 128 and 256 characters.
+inline constexpr uint32_t kTagKeyCharactersMax = 128;
+inline constexpr uint32_t kTagValueCharactersMax = 256;
 
 // -- Datagrams.
 /// Numbered packets of one session that may be on their way: the box keeps those that come too early until the gap is filled.

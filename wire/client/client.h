@@ -48,6 +48,11 @@ struct StreamDescription {
     uint64_t created_ns = 0;
     std::vector<ShardDescription> shards;  // By id. Empty in lists.
     uint32_t shard_count = 0;              // In lists too.
+    uint64_t retention_bytes = 0;          // 0: no limit.
+    uint64_t quota_bytes_per_s = 0;        // Of each shard, batch bytes; 0: none.
+    uint64_t quota_records_per_s = 0;      // The same.
+    uint64_t stored_bytes = 0;             // In the journals, above the horizons, as they last counted. Not in lists.
+    std::vector<std::pair<std::string, std::string>> tags;  // By key. Only eagre-control tells them.
 };
 
 struct ClientOptions {
@@ -129,6 +134,7 @@ struct ProducerStats {
     uint64_t payload_bytes = 0;
     uint64_t resend_count = 0;
     uint64_t map_refresh_count = 0;
+    uint64_t throttled_count = 0;      // Times the box asked to wait, because a shard's quota was spent.
 };
 
 class Producer {

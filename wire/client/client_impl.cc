@@ -28,6 +28,16 @@ StreamDescription describe_stream_info(const wire::StreamInfo& info) {
     stream.record_bytes_max = info.record_bytes_max();
     stream.created_ns = info.created_ns();
     stream.shard_count = info.shard_count();
+    stream.retention_bytes = info.retention_bytes();
+    stream.quota_bytes_per_s = info.quota_bytes_per_s();
+    stream.quota_records_per_s = info.quota_records_per_s();
+    stream.stored_bytes = info.stored_bytes();
+    if (info.tags() != nullptr) {
+        for (const wire::Tag* tag : *info.tags()) {
+            if (tag->key() == nullptr) continue;
+            stream.tags.emplace_back(tag->key()->str(), tag->value() == nullptr ? std::string() : tag->value()->str());
+        }
+    }
     if (info.shards() == nullptr) return stream;
     stream.shard_count = std::max(stream.shard_count, info.shards()->size());
     for (const wire::ShardInfo* each : *info.shards()) {

@@ -37,6 +37,34 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
         request.retention_ms = retention_ms;
         return done(ask(wire::AdminOp::SetRetention, request));
     }
+    Status set_stream(const SetStream& wanted) override {
+        flatbuffers::FlatBufferBuilder builder;
+        const auto name = builder.CreateString(wanted.name);
+        wire::AdminRequestBuilder request(builder);
+        request.add_op(wire::AdminOp::SetStream);
+        request.add_name(name);
+        wire::StreamField fields{};
+        const auto said = [&fields](const std::optional<uint64_t>& value, wire::StreamField field) {
+            if (value) fields = fields | field;
+            return value.value_or(0);
+        };
+        request.add_retention_ms(said(wanted.retention_ms, wire::StreamField::RetentionMs));
+        request.add_retention_bytes(said(wanted.retention_bytes, wire::StreamField::RetentionBytes));
+        request.add_record_bytes_max(said(wanted.record_bytes_max, wire::StreamField::RecordBytesMax));
+        request.add_quota_bytes_per_s(said(wanted.quota_bytes_per_s, wire::StreamField::QuotaBytesPerS));
+        request.add_quota_records_per_s(said(wanted.quota_records_per_s, wire::StreamField::QuotaRecordsPerS));
+        request.add_fields(fields);
+        builder.Finish(request.Finish());
+        return done(exchange(builder));
+    }
+    Status tag_stream(std::string_view name, const StreamTags& tags) override {
+        return done(ask_tags(wire::AdminOp::TagStream, name, tags));
+    }
+    Status untag_stream(std::string_view name, const std::vector<std::string>& keys) override {
+        StreamTags tags;
+        for (const std::string& key : keys) tags.emplace_back(key, "");
+        return done(ask_tags(wire::AdminOp::UntagStream, name, tags));
+    }
     Result<std::vector<StreamDescription>> list_streams() override { return ask(wire::AdminOp::ListStreams, named("")); }
     Result<StreamDescription> describe_stream(std::string_view name) override {
         return first_of(ask(wire::AdminOp::DescribeStream, named(name)));
@@ -91,7 +119,18 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
     Result<std::vector<StreamDescription>> ask(wire::AdminOp op, const CreateStream& request) {
         flatbuffers::FlatBufferBuilder builder;
         const auto name = builder.CreateString(request.name);
-        builder.Finish(wire::CreateAdminRequest(builder, op, name, request.shard_count, request.retention_ms, request.record_bytes_max));
+        const auto tags = encode_tags(builder, request.tags);
+        wire::AdminRequestBuilder table(builder);
+        table.add_op(op);
+        table.add_name(name);
+        table.add_shard_count(request.shard_count);
+        table.add_retention_ms(request.retention_ms);
+        table.add_record_bytes_max(request.record_bytes_max);
+        table.add_retention_bytes(request.retention_bytes);
+        table.add_quota_bytes_per_s(request.quota_bytes_per_s);
+        table.add_quota_records_per_s(request.quota_records_per_s);
+        table.add_tags(tags);
+        builder.Finish(table.Finish());
         const auto reply = exchange(builder);
         if (!reply) return reply.error();
         std::vector<StreamDescription> streams;
@@ -99,6 +138,25 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
             for (const wire::StreamInfo* info : *(*reply)->streams()) streams.push_back(describe_stream_info(*info));
         }
         return streams;
+    }
+    static flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<wire::Tag>>> encode_tags(
+        flatbuffers::FlatBufferBuilder& builder, const StreamTags& tags) {
+        std::vector<flatbuffers::Offset<wire::Tag>> offsets;
+        for (const auto& [key, value] : tags) {
+            offsets.push_back(wire::CreateTag(builder, builder.CreateString(key), builder.CreateString(value)));
+        }
+        return builder.CreateVector(offsets);
+    }
+    Result<const wire::AdminReply*> ask_tags(wire::AdminOp op, std::string_view name, const StreamTags& tags) {
+        flatbuffers::FlatBufferBuilder builder;
+        const auto text = builder.CreateString(name.data(), name.size());
+        const auto list = encode_tags(builder, tags);
+        wire::AdminRequestBuilder request(builder);
+        request.add_op(op);
+        request.add_name(text);
+        request.add_tags(list);
+        builder.Finish(request.Finish());
+        return exchange(builder);
     }
     Result<const wire::AdminReply*> ask_named(wire::AdminOp op, std::string_view name) {
         flatbuffers::FlatBufferBuilder builder;
@@ -122,7 +180,7 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
         if (!answered_) return pipe_->last_error();
         const auto bytes = std::as_bytes(std::span(answer_));
         const auto* raw = reinterpret_cast<const uint8_t*>(bytes.data());
-        flatbuffers::Verifier verifier(raw, bytes.size(), 8, kBoxShardCountMax + kBoxStreamCountMax + 8);
+        flatbuffers::Verifier verifier(raw, bytes.size(), 8, kBoxShardCountMax + kBoxStreamCountMax * (1 + kTagCountMax) + 8);
         if (bytes.size() < 16 || !verifier.VerifyBuffer<wire::AdminReply>(nullptr)) return Errc::kBadSchema;
         const auto* reply = flatbuffers::GetRoot<wire::AdminReply>(raw);
         if (reply->message() != nullptr) message_ = reply->message()->str();
@@ -153,8 +211,9 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
         if (streams->empty()) return Errc::kUnknownStream;
         return std::move(streams->front());
     }
-    static Status done(const Result<std::vector<StreamDescription>>& streams) {
-        if (!streams) return streams.error();
+    template <class Answer>
+    static Status done(const Result<Answer>& answer) {
+        if (!answer) return answer.error();
         return {};
     }
 

@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "wire/base/result.h"
@@ -13,11 +15,27 @@
 
 namespace eagre::client {
 
+using StreamTags = std::vector<std::pair<std::string, std::string>>;
+
 struct CreateStream {
     std::string name;
     uint32_t shard_count = 1;
     uint64_t retention_ms = 24ULL * 3600 * 1000;
     uint64_t record_bytes_max = kRecordDataBytesDefault;
+    uint64_t retention_bytes = 0;      // 0: no limit; else at least kRetentionBytesMin.
+    uint64_t quota_bytes_per_s = 0;    // Of each shard, batch bytes; 0: none.
+    uint64_t quota_records_per_s = 0;  // The same.
+    StreamTags tags = {};              // At most kTagCountMax.
+};
+
+/// What is to be different; what is absent stays. As in CreateStream, 0 takes a limit or quota away.
+struct SetStream {
+    std::string name;
+    std::optional<uint64_t> retention_ms = {};
+    std::optional<uint64_t> retention_bytes = {};
+    std::optional<uint64_t> record_bytes_max = {};  // Producers that are connected learn it with their next batch.
+    std::optional<uint64_t> quota_bytes_per_s = {};
+    std::optional<uint64_t> quota_records_per_s = {};
 };
 
 struct KeyDescription {
@@ -40,6 +58,13 @@ class ControlClient {
     virtual Result<StreamDescription> create_stream(const CreateStream& request) = 0;
     virtual Status delete_stream(std::string_view name) = 0;
     virtual Status set_retention(std::string_view name, uint64_t retention_ms) = 0;
+    /// Waits until all shards of the stream go by it. Errors: kUnknownStream, kBadArgument (message() says which value), kBusy (it
+    /// is just being created), kRecordTooLarge (detail: the box can't store more), kUnavailable, kTimeout (written down, and will be done).
+    virtual Status set_stream(const SetStream& request) = 0;
+    /// Puts tags on, over those with the same keys. Errors: kUnknownStream, kBadArgument, kLimitExceeded.
+    virtual Status tag_stream(std::string_view name, const StreamTags& tags) = 0;
+    /// Takes the tags with these keys off, as far as they are there. Errors: kUnknownStream.
+    virtual Status untag_stream(std::string_view name, const std::vector<std::string>& keys) = 0;
     virtual Result<std::vector<StreamDescription>> list_streams() = 0;
     virtual Result<StreamDescription> describe_stream(std::string_view name) = 0;
     virtual Status accept_clock() = 0;

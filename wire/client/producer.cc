@@ -28,7 +28,6 @@ ProducerImpl::ProducerImpl(ClientImpl& client, const StreamDescription& stream,
       options_(options),
       id_(client.enlist(this)),
       stream_(stream.name),
-      latest_(stream),
       keys_(options.hot_key_count, client.transport().random()) {
     // Nothing answers a batch without acknowledgement, so a lost number would block all that follow
     // it.
@@ -39,6 +38,7 @@ ProducerImpl::ProducerImpl(ClientImpl& client, const StreamDescription& stream,
     options_.batch_record_count =
         std::clamp(options_.batch_record_count, 1U, static_cast<uint32_t>(kBatchRecordCountMax));
     fit_datagrams();
+    learn(stream);
     build_routes();
 }
 
@@ -52,8 +52,11 @@ Status ProducerImpl::admit(const frame::RecordView& record) {
         make_room();
         return Errc::kBusy;
     }
-    if (record.data.size() > record_bytes_max_)
+    if (record.data.size() > record_bytes_max_) {
+        // The limit may have been raised since we heard of it.
+        if (record.data.size() <= kRecordDataBytesMax) client_.refresh(stream_);
         return error_of(Errc::kRecordTooLarge, record_bytes_max_);
+    }
     return {};
 }
 

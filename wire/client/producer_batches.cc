@@ -160,10 +160,15 @@ void ProducerImpl::answer(Lane& lane, size_t index, const FrameHeader& header) {
             }
             client_.refresh(stream_);
             break;
+        case Errc::kThrottled:  // Not stored; the box says how long.
+            go_back(lane, index);
+            ++stats_.throttled_count;
+            pause(lane, error.detail);
+            break;
         case Errc::kBusy:
-        case Errc::kThrottled:
         case Errc::kUnavailable:
         case Errc::kDiskFull:
+        case Errc::kStoreFull:
         case Errc::kShuttingDown:
         case Errc::kJournalFailed:  // All of these: not stored by this attempt.
             retry_later(lane, index, error.detail);
@@ -203,7 +208,12 @@ void ProducerImpl::answer(Lane& lane, size_t index, const FrameHeader& header) {
 void ProducerImpl::retry_later(Lane& lane, size_t index, uint64_t pause_ns) {
     go_back(lane, index);
     lane.back_off_ns = std::clamp(lane.back_off_ns * 2, kRetryNsMin, kRetryNsMax);
-    lane.retry_at_ns = client_.now_ns() + std::clamp(pause_ns, lane.back_off_ns, kPauseNsMax);
+    pause(lane, std::max(pause_ns, lane.back_off_ns));
+}
+
+// A pause that lasts longer already stays: the answers to what was sent behind the refused batch say less than its own.
+void ProducerImpl::pause(Lane& lane, uint64_t pause_ns) {
+    lane.retry_at_ns = std::max(lane.retry_at_ns, client_.now_ns() + std::clamp(pause_ns, kRetryNsMin, kPauseNsMax));
     block(lane);
 }
 

@@ -128,6 +128,7 @@ class ProducerImpl final : public Producer, public Asker {
     void transmit(Lane& lane, Batch& batch, Connection& connection, uint64_t now_ns);
     void answer(Lane& lane, size_t index, const frame::FrameHeader& header);
     void retry_later(Lane& lane, size_t index, uint64_t pause_ns);
+    void pause(Lane& lane, uint64_t pause_ns);
     void go_back(Lane& lane, size_t index);
     void give_up(Lane& lane, size_t index, Error error, bool none_stored);
     void start_anew(Lane& lane, size_t index);
@@ -140,6 +141,7 @@ class ProducerImpl final : public Producer, public Asker {
     // -- producer_map.cc
     void retire(Lane& lane, size_t index);
     void try_reroute();
+    void learn(const StreamDescription& stream);
     void build_routes();
     void move_records(std::deque<BatchPointer>& batches);
     void fail_everything(Error error);

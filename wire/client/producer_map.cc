@@ -37,10 +37,13 @@ uint64_t ProducerImpl::new_producer_id() {
     return id;
 }
 
+void ProducerImpl::learn(const StreamDescription& stream) {
+    latest_ = stream;
+    record_bytes_max_ = stream.record_bytes_max != 0 ? stream.record_bytes_max : kRecordDataBytesDefault;
+}
+
 // Lanes of open shards in the order of their ranges, new ones made.
 void ProducerImpl::build_routes() {
-    record_bytes_max_ =
-        latest_.record_bytes_max != 0 ? latest_.record_bytes_max : kRecordDataBytesDefault;
     routes_.clear();
     keys_.clear();
     for (const ShardDescription& shard : latest_.shards) {
@@ -82,7 +85,7 @@ void ProducerImpl::on_map(const StreamDescription& stream) {
         client_.refresh(stream_);
         return;
     }
-    latest_ = stream;
+    learn(stream);
     const uint64_t now = client_.now_ns();
     bool changed = false;
     for (const auto& lane : lanes_) lane->retired = true;

@@ -13,7 +13,7 @@
 namespace eagre::shm {
 
 inline constexpr uint64_t kStatsMagic = 0x3154415453474145;  // "EAGSTAT1"
-inline constexpr uint32_t kStatsVersion = 2;
+inline constexpr uint32_t kStatsVersion = 3;
 inline constexpr uint32_t kErrcSlots = 128;
 
 struct StatsHeader {
@@ -112,6 +112,7 @@ struct ShardStats {
     uint64_t last_arrival_ns = 0;
     uint64_t open = 0;
     char stream_name[128] = {};         // NUL-padded.
+    uint64_t throttled = 0;             // Batches refused because the quota was spent.
 };
 
 inline constexpr size_t stats_file_bytes(uint32_t core_count, uint32_t shard_capacity) {

@@ -120,6 +120,39 @@ TEST(ControlClient, AsksAndReadsTheAnswer) {
     EXPECT_EQ(client->message(), "");
 }
 
+TEST(ControlClient, AChangeNamesWhatItChangesAndTagsComeBack) {
+    wire::StreamField fields{};
+    uint64_t quota = 1;
+    std::string key;
+    FakeControl control([&](const wire::AdminRequest& request, FlatBufferBuilder& reply) {
+        if (request.op() == wire::AdminOp::SetStream) {
+            fields = request.fields();
+            quota = request.quota_bytes_per_s();
+        }
+        if (request.op() == wire::AdminOp::UntagStream) key = request.tags()->Get(0)->key()->str();
+        const std::vector<flatbuffers::Offset<wire::Tag>> tags{wire::CreateTagDirect(reply, "team", "feeds")};
+        const std::vector<flatbuffers::Offset<wire::StreamInfo>> streams{
+            wire::CreateStreamInfoDirect(reply, 9, "quotes", 1, 1000, 2000, 3, nullptr, 64, 10, 11, 12, &tags, 13)};
+        reply.Finish(wire::CreateAdminReplyDirect(reply, 0, 0, nullptr, &streams));
+        return true;
+    });
+    const auto client = connect(control);
+    ASSERT_NE(client, nullptr);
+    EXPECT_TRUE(client->set_stream({.name = "quotes", .record_bytes_max = 5, .quota_bytes_per_s = 0}).has_value());
+    EXPECT_EQ(fields, wire::StreamField::RecordBytesMax | wire::StreamField::QuotaBytesPerS);
+    EXPECT_EQ(quota, 0U);
+    EXPECT_TRUE(client->untag_stream("quotes", {"team"}).has_value());
+    EXPECT_EQ(key, "team");
+    const auto stream = client->describe_stream("quotes");
+    ASSERT_TRUE(stream.has_value());
+    EXPECT_EQ(stream->retention_bytes, 10U);
+    EXPECT_EQ(stream->quota_bytes_per_s, 11U);
+    EXPECT_EQ(stream->quota_records_per_s, 12U);
+    EXPECT_EQ(stream->stored_bytes, 13U);
+    ASSERT_EQ(stream->tags.size(), 1U);
+    EXPECT_EQ(stream->tags[0].second, "feeds");
+}
+
 TEST(ControlClient, ListsSayHowManyShardsThereAre) {
     FakeControl control([](const wire::AdminRequest&, FlatBufferBuilder& reply) {
         const std::vector<flatbuffers::Offset<wire::StreamInfo>> streams{
