@@ -36,6 +36,23 @@ Error validate(const wire::StreamInfo* stream, uint32_t journal_count) {
     return {};
 }
 
+void take_limits(shard::StreamEntry& stream, const wire::StreamInfo& info) {
+    stream.retention_ms = info.retention_ms();
+    stream.retention_bytes = info.retention_bytes();
+    stream.quota_bytes_per_s = info.quota_bytes_per_s();
+    stream.quota_records_per_s = info.quota_records_per_s();
+    if (info.record_bytes_max() != 0) stream.record_bytes_max = std::min<uint64_t>(info.record_bytes_max(), kRecordDataBytesMax);
+    if (stream.record_bytes_max == 0) stream.record_bytes_max = kRecordDataBytesDefault;
+}
+
+void take_limits(journal::ShardFacts& facts, const shard::StreamEntry& stream) {
+    facts.retention_ms = stream.retention_ms;
+    facts.retention_bytes = stream.retention_bytes;
+    facts.quota_bytes_per_s = stream.quota_bytes_per_s;
+    facts.quota_records_per_s = stream.quota_records_per_s;
+    facts.record_bytes_max = stream.record_bytes_max;
+}
+
 }  // namespace
 
 Handled Core::on_command(Session& session, const FrameHeader& header, std::span<const std::byte> payload) {
@@ -105,9 +122,7 @@ Handled Core::on_command(Session& session, const FrameHeader& header, std::span<
                 stream->id = StreamId{info->id()};
                 stream->name = info->name()->str();
                 stream->map_version = std::max<uint64_t>(1, info->map_version());
-                stream->retention_ms = info->retention_ms();
-                stream->record_bytes_max = std::min<uint64_t>(
-                    info->record_bytes_max() == 0 ? kRecordDataBytesDefault : info->record_bytes_max(), kRecordDataBytesMax);
+                take_limits(*stream, *info);
                 stream->created_ns = info->created_ns() != 0 ? info->created_ns() : wall_ns_;
                 for (const wire::ShardInfo* spec : *info->shards()) {
                     const JournalId journal{spec->journal()};
@@ -135,11 +150,12 @@ Handled Core::on_command(Session& session, const FrameHeader& header, std::span<
             } else {
                 if (known == nullptr) return answer(error_of(Errc::kUnknownStream));
                 *stream = *known;
-                stream->retention_ms = info->retention_ms();
-                if (info->record_bytes_max() != 0) {
-                    stream->record_bytes_max = std::min<uint64_t>(info->record_bytes_max(), kRecordDataBytesMax);
-                }
+                take_limits(*stream, *info);
+                // Another record limit comes with another version, so that producers ask for the map.
+                stream->map_version = std::max(stream->map_version, info->map_version());
             }
+            const uint64_t storable = std::max<uint64_t>(kRecordDataBytesDefault, journal::record_bytes_storable(box_.options.journal));
+            if (stream->record_bytes_max > storable) return answer(error_of(Errc::kRecordTooLarge, storable));
             pending.stream_id = stream->id;
             pending.stream = std::move(stream);
             kind = opening ? ColdMessage::Kind::kOpenShards : ColdMessage::Kind::kSetStream;
@@ -269,8 +285,7 @@ void Core::begin_job(CoreIndex from, const ColdMessage& message) {
             facts.last_arrival_ns = entry.opened_ns;
             facts.opened_ns = entry.opened_ns;
             facts.map_version = message.stream->map_version;
-            facts.retention_ms = message.stream->retention_ms;
-            facts.record_bytes_max = message.stream->record_bytes_max;
+            take_limits(facts, *message.stream);
             facts.stream_created_ns = message.stream->created_ns;
             facts.command_id = message.command_id;
             facts.epoch = message.epoch;
@@ -294,8 +309,8 @@ void Core::begin_job(CoreIndex from, const ColdMessage& message) {
                 facts.deleted = true;
                 each->facts.open = false;  // From now on nothing is appended behind the fact.
             } else {
-                facts.retention_ms = message.stream->retention_ms;
-                facts.record_bytes_max = message.stream->record_bytes_max;
+                facts.map_version = message.stream->map_version;
+                take_limits(facts, *message.stream);
             }
             job.to_append.push_back(std::move(facts));
         }
@@ -380,8 +395,9 @@ void Core::finish_job(FactJob& job) {
             if (job.kind == ColdMessage::Kind::kOpenShards && known == nullptr) {
                 adopt(facts, *slot_for(job, facts.shard)->journal);
             } else if (job.kind == ColdMessage::Kind::kSetStream && known != nullptr) {
-                known->facts.retention_ms = facts.retention_ms;
-                known->facts.record_bytes_max = facts.record_bytes_max;
+                known->facts.map_version = facts.map_version;
+                take_limits(known->facts, *job.stream);
+                known->quota.set(facts.quota_bytes_per_s, facts.quota_records_per_s);
             } else if (job.kind == ColdMessage::Kind::kDeleteShards && known != nullptr) {
                 fanout_->end_shard(*known);
                 producers_.forget_shard(facts.shard);

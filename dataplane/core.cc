@@ -83,6 +83,7 @@ shard::Shard& Core::adopt(const journal::ShardFacts& facts, journal::Journal& jo
     place->durable = facts.next_sequence;
     place->last_arrival_ns = facts.last_arrival_ns;
     place->stats = take_stats_slot(facts);
+    place->quota.set(facts.quota_bytes_per_s, facts.quota_records_per_s);
     return *place;
 }
 
@@ -141,6 +142,9 @@ shard::StreamEntry* Core::entry_for(std::vector<shard::StreamEntry>& streams, co
         at->map_version = facts.map_version;
         at->retention_ms = facts.retention_ms;
         at->record_bytes_max = facts.record_bytes_max;
+        at->retention_bytes = facts.retention_bytes;
+        at->quota_bytes_per_s = facts.quota_bytes_per_s;
+        at->quota_records_per_s = facts.quota_records_per_s;
         at->created_ns = facts.stream_created_ns;
     }
     return &*at;

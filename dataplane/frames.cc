@@ -150,6 +150,9 @@ flatbuffers::Offset<wire::StreamInfo> encode_stream(flatbuffers::FlatBufferBuild
     description.retention_ms = stream.retention_ms;
     description.record_bytes_max = stream.record_bytes_max;
     description.created_ns = stream.created_ns;
+    description.retention_bytes = stream.retention_bytes;
+    description.quota_bytes_per_s = stream.quota_bytes_per_s;
+    description.quota_records_per_s = stream.quota_records_per_s;
     if (with_shards) {
         for (const shard::ShardEntry& entry : stream.shards) {
             const bool here = entry.stats != nullptr;
@@ -283,6 +286,7 @@ Handled Core::append_here(shard::Shard& shard, const FrameHeader& header, std::s
         shard::AppendContext context;
         context.map_version = stream != nullptr ? stream->map_version : shard.facts.map_version;
         context.wall_ns = wall_ns_;
+        context.now_ns = now_ns_;
         context.sample = static_cast<uint32_t>(prng_.next());
         context.check_map = check_map;
         context.accept_repeated = box_.options.journal.mutants.accept_repeated_batch;

@@ -112,7 +112,9 @@ std::vector<std::byte> encode_fact(const ShardFacts& facts) {
                                               : wire::FactKind::Closed;
     builder.Finish(wire::CreateFact(builder, kind, info, facts.stream.value, name,
                                     facts.map_version, facts.retention_ms, facts.record_bytes_max,
-                                    facts.stream_created_ns, facts.command_id, facts.epoch));
+                                    facts.stream_created_ns, facts.command_id, facts.epoch,
+                                    facts.retention_bytes, facts.quota_bytes_per_s,
+                                    facts.quota_records_per_s));
     std::vector<std::byte> bytes(align_up(builder.GetSize(), 8));
     std::memcpy(bytes.data(), builder.GetBufferPointer(), builder.GetSize());
     return bytes;
@@ -142,6 +144,9 @@ Result<ShardFacts> decode_fact(std::span<const std::byte> payload) {
     facts.stream_created_ns = fact->stream_created_ns();
     facts.command_id = fact->command_id();
     facts.epoch = fact->epoch();
+    facts.retention_bytes = fact->retention_bytes();
+    facts.quota_bytes_per_s = fact->quota_bytes_per_s();
+    facts.quota_records_per_s = fact->quota_records_per_s();
     facts.open = shard.open;
     facts.deleted = fact->kind() == wire::FactKind::Deleted;
     return facts;
@@ -167,6 +172,9 @@ FactRecord to_record(const ShardState& state) {
     record.map_version = facts.map_version;
     record.retention_ms = facts.retention_ms;
     record.record_bytes_max = facts.record_bytes_max;
+    record.retention_bytes = facts.retention_bytes;
+    record.quota_bytes_per_s = facts.quota_bytes_per_s;
+    record.quota_records_per_s = facts.quota_records_per_s;
     record.stream_created_ns = facts.stream_created_ns;
     record.command_id = facts.command_id;
     record.epoch = facts.epoch;
@@ -195,6 +203,9 @@ bool from_record(const FactRecord& record, ShardState& state) {
     facts.map_version = record.map_version;
     facts.retention_ms = record.retention_ms;
     facts.record_bytes_max = record.record_bytes_max;
+    facts.retention_bytes = record.retention_bytes;
+    facts.quota_bytes_per_s = record.quota_bytes_per_s;
+    facts.quota_records_per_s = record.quota_records_per_s;
     facts.stream_created_ns = record.stream_created_ns;
     facts.command_id = record.command_id;
     facts.epoch = record.epoch;

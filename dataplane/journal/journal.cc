@@ -29,6 +29,12 @@ size_t op_count(const JournalOptions& options) {
 
 }  // namespace
 
+uint64_t record_bytes_storable(const JournalOptions& options) {
+    constexpr uint64_t kOverhead = kFramePayloadBytesMax - kRecordDataBytesMax;
+    const uint64_t run = std::min({options.window_bytes / 2, options.segment_bytes / 2, uint64_t{kFramePayloadBytesMax}});
+    return run - std::min(run, kOverhead);
+}
+
 JournalCore::JournalCore(io::Io& io, const JournalOptions& options, io::MirroredBuffer ring)
     : context_(io, options, op_count(options)),
       window_(std::move(ring)),

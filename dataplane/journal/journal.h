@@ -86,6 +86,10 @@ struct JournalOptions {
     Mutants mutants;
 };
 
+/// Longest record data that a journal of these options can be sure to store: a run is read and written in one piece, so half
+/// of the window, and half of a segment, bound it.
+uint64_t record_bytes_storable(const JournalOptions& options);
+
 /// What the journal knows of a shard; the shard layer's state starts from it after recovery.
 struct ShardFacts {
     ShardId shard;
@@ -102,6 +106,9 @@ struct ShardFacts {
     uint64_t map_version = 0;
     uint64_t retention_ms = 0;
     uint64_t record_bytes_max = 0;
+    uint64_t retention_bytes = 0;      // Of the whole stream; 0: no limit.
+    uint64_t quota_bytes_per_s = 0;    // Of the shard; 0: none.
+    uint64_t quota_records_per_s = 0;  // The same.
     uint64_t stream_created_ns = 0;
     uint64_t command_id = 0;
     uint64_t epoch = 0;

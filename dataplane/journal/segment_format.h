@@ -169,7 +169,7 @@ struct FactRecord {
     uint16_t flags, name_bytes;
     uint32_t reserved;
     char name[128];
-    uint64_t zeros[3];
+    uint64_t retention_bytes, quota_bytes_per_s, quota_records_per_s;  // 0 where an older Eagre wrote: none.
 };
 static_assert(sizeof(FactRecord) == 320);
 inline constexpr uint32_t kFactsPerPage = kPagePayloadBytes / sizeof(FactRecord);

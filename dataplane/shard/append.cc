@@ -42,6 +42,12 @@ Result<Appended> append(Shard& shard, ProducerTable& producers, const frame::Fra
         return error_of(Errc::kStaleMap, context.map_version);
     }
 
+    if (shard.quota.limited()) {
+        if (const uint64_t wait_ns = shard.quota.wait_ns(context.now_ns); wait_ns > 0) {
+            ++shard.stats->throttled;
+            return error_of(Errc::kThrottled, wait_ns);
+        }
+    }
     if (payload.empty()) return Errc::kBadLength;  // A legal frame, but no batch, and no run of any journal.
     const auto room = shard.journal->begin_run(header.payload_bytes);
     if (!room) return room.error();
@@ -84,6 +90,7 @@ Result<Appended> append(Shard& shard, ProducerTable& producers, const frame::Fra
     }
     const journal::CommitNumber commit = shard.journal->finish_run(run);
     shard.last_commit = commit;
+    if (shard.quota.limited()) shard.quota.take(header.payload_bytes, header.record_count, context.now_ns);
     const SequenceNumber first = shard.appended;
     shard.appended.value += header.record_count;
     shard.stats->appended_sequence = shard.appended.value;

@@ -23,6 +23,7 @@ struct Appended {
 struct AppendContext {
     uint64_t map_version = 0;        // Of the stream, now.
     uint64_t wall_ns = 0;
+    uint64_t now_ns = 0;             // Monotonic: quotas go by it.
     uint32_t sample = 0;             // Any number: picks the record whose key is re-hashed.
     bool check_map = true;           // False when the box routed the batch itself.
     bool accept_repeated = false;    // Mutant: see journal::Mutants.
@@ -31,7 +32,8 @@ struct AppendContext {
 /// Appends the batch in `payload` (8-byte aligned or not; it is copied first) as `header` describes it.
 /// Errors: kBadCrc, kBadSchema, kBadPartitionKey, kRecordTooLarge, kBadLength, kWrongShard, kStaleMap, kShardClosed,
 /// kUnknownProducer, kBatchOutOfOrder, kBatchMismatch, kBatchForgotten, kLimitExceeded, kBusy (window full: the caller keeps the
-/// frame and tries again after poll), kDiskFull, kJournalFailed. Nothing is stored on any of them.
+/// frame and tries again after poll), kDiskFull, kStoreFull,
+/// kThrottled (the shard's quota is spent; detail = ns to wait), kJournalFailed. Nothing is stored on any of them.
 Result<Appended> append(Shard& shard, ProducerTable& producers, const frame::FrameHeader& header,
                         std::span<const std::byte> payload, const AppendContext& context);
 

@@ -38,6 +38,9 @@ struct StreamEntry {
     uint64_t map_version = 0;
     uint64_t retention_ms = 0;
     uint64_t record_bytes_max = 0;
+    uint64_t retention_bytes = 0;
+    uint64_t quota_bytes_per_s = 0;
+    uint64_t quota_records_per_s = 0;
     uint64_t created_ns = 0;
     std::vector<ShardEntry> shards;       // By id.
     std::vector<uint32_t> open_by_range;  // Indices of open shards, by starting hash key.

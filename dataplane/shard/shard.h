@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dataplane/journal/journal.h"
+#include "dataplane/shard/quota.h"
 #include "wire/base/assert.h"
 #include "wire/base/types.h"
 #include "wire/shm/stats.h"
@@ -21,6 +22,7 @@ struct Shard {
     uint64_t last_arrival_ns = 0;
     journal::CommitNumber last_commit;  // Of its newest run in this incarnation; 0: none, all of it is durable.
     shm::ShardStats* stats = nullptr;   // Never null: spare slot when the board is full.
+    Quota quota;                        // As facts say.
     std::vector<uint32_t> watchers;     // Subscriptions (fanout/) to be told when `durable` moves.
 
     uint64_t stamp(uint64_t wall_ns) {

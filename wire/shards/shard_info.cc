@@ -17,8 +17,15 @@ flatbuffers::Offset<wire::StreamInfo> encode_stream(flatbuffers::FlatBufferBuild
     for (const ShardDescription& shard : stream.shards) offsets.push_back(encode_shard(builder, shard));
     const auto name = builder.CreateString(stream.name);
     const auto list = builder.CreateVector(offsets);
+    std::vector<flatbuffers::Offset<wire::Tag>> tag_offsets;
+    for (const auto& [key, value] : stream.tags) {
+        tag_offsets.push_back(wire::CreateTag(builder, builder.CreateString(key), builder.CreateString(value)));
+    }
+    flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<wire::Tag>>> tags;
+    if (!tag_offsets.empty()) tags = builder.CreateVector(tag_offsets);
     return wire::CreateStreamInfo(builder, stream.id.value, name, stream.map_version, stream.retention_ms,
-                                  stream.record_bytes_max, stream.created_ns, list, shard_count);
+                                  stream.record_bytes_max, stream.created_ns, list, shard_count, stream.retention_bytes,
+                                  stream.quota_bytes_per_s, stream.quota_records_per_s, tags, stream.stored_bytes);
 }
 
 ShardDescription decode_shard(const wire::ShardInfo& info) {
@@ -47,6 +54,15 @@ StreamDescription decode_stream(const wire::StreamInfo& info) {
     stream.retention_ms = info.retention_ms();
     stream.record_bytes_max = info.record_bytes_max();
     stream.created_ns = info.created_ns();
+    stream.retention_bytes = info.retention_bytes();
+    stream.quota_bytes_per_s = info.quota_bytes_per_s();
+    stream.quota_records_per_s = info.quota_records_per_s();
+    stream.stored_bytes = info.stored_bytes();
+    if (info.tags() != nullptr) {
+        for (const wire::Tag* tag : *info.tags()) {
+            if (tag->key() != nullptr) stream.tags[tag->key()->str()] = tag->value() == nullptr ? "" : tag->value()->str();
+        }
+    }
     if (info.shards() == nullptr) return stream;
     stream.shards.reserve(info.shards()->size());
     for (const wire::ShardInfo* shard : *info.shards()) stream.shards.push_back(decode_shard(*shard));

@@ -4,6 +4,7 @@
 // schema; the others keep the values below. Pure functions, any thread.
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,11 @@ struct StreamDescription {
     uint64_t record_bytes_max = 0;
     uint64_t created_ns = 0;
     std::vector<ShardDescription> shards;
+    uint64_t retention_bytes = 0;
+    uint64_t quota_bytes_per_s = 0;
+    uint64_t quota_records_per_s = 0;
+    std::map<std::string, std::string> tags;
+    uint64_t stored_bytes = 0;
 };
 
 flatbuffers::Offset<wire::ShardInfo> encode_shard(flatbuffers::FlatBufferBuilder& builder, const ShardDescription& shard);

@@ -50,12 +50,16 @@ void print_fact(const journal::FactRecord& fact, std::FILE* out) {
     fmt::print(out,
                "shard {} {} stream {} \"{}\" hash {:016x}{:016x}..{:016x}{:016x} parents {} {} "
                "sequences {}..{} trim_horizon {} opened {} map {} retention_ms {} record_bytes_max "
-               "{} command {} epoch {}\n",
+               "{} command {} epoch {}",
                fact.shard, state, fact.stream, escaped(std::as_bytes(std::span(name)), 128),
                fact.starting_high, fact.starting_low, fact.ending_high, fact.ending_low,
                fact.parent, fact.adjacent_parent, fact.first_sequence, fact.next_sequence,
                fact.trim_horizon, time_text(fact.opened_ns), fact.map_version, fact.retention_ms,
                fact.record_bytes_max, fact.command_id, fact.epoch);
+    if (fact.retention_bytes != 0) fmt::print(out, " retention_bytes {}", fact.retention_bytes);
+    if (fact.quota_bytes_per_s != 0 || fact.quota_records_per_s != 0)
+        fmt::print(out, " quotas {} B/s {} records/s", fact.quota_bytes_per_s, fact.quota_records_per_s);
+    fmt::print(out, "\n");
 }
 
 bool print_records(std::span<const std::byte> payload, uint32_t record_count,
