@@ -123,6 +123,7 @@ class Controller {
     bool advance(Pending& pending);
     bool advance_read(Pending& pending);
     bool start_change(Pending& pending);
+    Result<catalog::Change> plan_change(const admin::Request& request) const;
     bool start_create(Pending& pending);
     bool start_accept_clock(Pending& pending);
     bool advance_outcome(Pending& pending);

@@ -19,12 +19,58 @@ bool is_read(AdminOp op) {
 }
 
 streams::CreateRequest create_request(const admin::Request& request) {
-    return {request.name, request.shard_count, request.retention_ms, request.record_bytes_max};
+    return {request.name, request.shard_count, request.limits.values, request.tags};
+}
+
+/// SetRetention is a SetStream of one field.
+streams::LimitsChange limits_change(const admin::Request& request) {
+    streams::LimitsChange change = request.limits;
+    if (request.op == AdminOp::SetRetention)
+        change.fields = static_cast<uint32_t>(wire::StreamField::RetentionMs);
+    return change;
+}
+
+bool is_tag_change(AdminOp op) {
+    return op == AdminOp::TagStream || op == AdminOp::UntagStream;
+}
+
+/// What is wrong with the values asked for, if that is what is wrong.
+std::optional<streams::Complaint> find_fault(const admin::Request& request,
+                                             const streams::Stream* stream) {
+    switch (request.op) {
+        case AdminOp::CreateStream:
+            return streams::find_fault(create_request(request));
+        case AdminOp::SetRetention:
+        case AdminOp::SetStream:
+            if (stream == nullptr) return std::nullopt;
+            return streams::find_fault(
+                limits_change(request).applied_to(streams::limits_of(stream->row)));
+        case AdminOp::TagStream: {
+            catalog::Tags tags = request.tags;
+            if (stream != nullptr) tags.insert(stream->row.tags.begin(), stream->row.tags.end());
+            return streams::find_fault(tags);
+        }
+        default:
+            return std::nullopt;
+    }
+}
+
+void tell_row(admin::StreamAnswer& answer, const catalog::StreamRow& row) {
+    streams::StreamFact& told = answer.stream;
+    told.id = row.id;
+    told.name = row.name;
+    told.created_ns = row.created_ns;
+    told.retention_ms = row.retention_ms;
+    told.retention_bytes = row.retention_bytes;
+    told.record_bytes_max = row.record_bytes_max;
+    told.quota_bytes_per_s = row.quota_bytes_per_s;
+    told.quota_records_per_s = row.quota_records_per_s;
 }
 
 /// What was asked, what became of it, what to do. `waiting`: the intention is durable.
-/// `ready`: the dataplane answers.
-std::string explain(const admin::Request& request, Error error, bool waiting, bool ready) {
+/// `ready`: the dataplane answers. `stream`: the one that is named, if there is one.
+std::string explain(const admin::Request& request, Error error, bool waiting, bool ready,
+                    const streams::Stream* stream) {
     const std::string subject =
         request.name.empty() ? std::string() : fmt::format(" '{}'", request.name);
     std::string text = fmt::format("{}{}: {}", wire::EnumNameAdminOp(request.op), subject,
@@ -35,17 +81,7 @@ std::string explain(const admin::Request& request, Error error, bool waiting, bo
                         wire::EnumNameAdminOp(request.op), subject);
     }
     if (request.op == AdminOp::CreateStream) {
-        if (error.code == Errc::kBadArgument && !streams::valid_name(request.name)) {
-            text = fmt::format(
-                "CreateStream: a stream's name has 1 to {} characters of a-z, A-Z, 0-9, '_', '.', "
-                "'-'.",
-                kStreamNameBytesMax);
-        } else if (error.code == Errc::kBadArgument && request.shard_count == 0) {
-            text = fmt::format("CreateStream{}: a stream has at least 1 shard.", subject);
-        } else if (error.code == Errc::kBadArgument && error.detail != 0) {
-            text = fmt::format("CreateStream{}: a value is over its limit of {}.", subject,
-                               error.detail);
-        } else if (error.code == Errc::kLimitExceeded) {
+        if (error.code == Errc::kLimitExceeded) {
             text = fmt::format(
                 "CreateStream{}: that would be more than the limit of {}; delete what is not "
                 "needed.",
@@ -67,7 +103,16 @@ std::string explain(const admin::Request& request, Error error, bool waiting, bo
             "soon as it answers. Until then it may honour the key.",
             subject);
     }
-    const bool kept = request.op == AdminOp::DeleteStream || request.op == AdminOp::SetRetention;
+    if (const auto fault = find_fault(request, stream); fault && fault->error.code == error.code)
+        text = fmt::format("{}{}: {}", wire::EnumNameAdminOp(request.op), subject, fault->text);
+    if (error.code == Errc::kRecordTooLarge) {
+        text = fmt::format(
+            "{}{}: this box stores records of up to {} bytes; start eagred with a larger "
+            "--window-bytes, or a data directory with larger segments.",
+            wire::EnumNameAdminOp(request.op), subject, error.detail);
+    }
+    const bool kept = request.op == AdminOp::DeleteStream || request.op == AdminOp::SetRetention ||
+                      request.op == AdminOp::SetStream;
     if (kept && waiting && (error.code == Errc::kTimeout || error.code == Errc::kUnavailable)) {
         text += text.ends_with('.') ? "" : ".";
         text += " It is written down, and will be done when all its journals are there.";
@@ -112,6 +157,9 @@ bool Controller::advance(Pending& pending) {
         case AdminOp::CreateStream:
         case AdminOp::DeleteStream:
         case AdminOp::SetRetention:
+        case AdminOp::SetStream:
+        case AdminOp::TagStream:
+        case AdminOp::UntagStream:
         case AdminOp::AcceptClock:
             break;
         case AdminOp::ListKeys:
@@ -126,8 +174,8 @@ bool Controller::advance(Pending& pending) {
     switch (pending.wait) {
         case Pending::Wait::kReady:
             if (pending.request.op == AdminOp::CreateStream) {
-                const auto checked = streams::check_arguments(create_request(pending.request));
-                if (!checked) return finish(pending, checked.error());
+                const auto fault = streams::find_fault(create_request(pending.request));
+                if (fault) return finish(pending, fault->error);
             }
             if (ready()) return start_change(pending);
             return overdue(pending) && finish(pending, error_of(Errc::kUnavailable));
@@ -193,12 +241,10 @@ admin::StreamAnswer Controller::describe(const streams::Stream& stream) const {
     admin::StreamAnswer answer;
     answer.shard_count = static_cast<uint32_t>(stream.shards.size());
     streams::StreamFact& told = answer.stream;
-    told.id = stream.row.id;
-    told.name = stream.row.name;
     told.map_version = std::max(stream.row.map_version, fact == nullptr ? 0 : fact->map_version);
-    told.retention_ms = stream.row.retention_ms;
-    told.record_bytes_max = stream.row.record_bytes_max;
-    told.created_ns = stream.row.created_ns;
+    tell_row(answer, stream.row);
+    told.tags = stream.row.tags;
+    told.stored_bytes = fact == nullptr ? 0 : fact->stored_bytes;
     for (const catalog::ShardRow& row : stream.shards) {
         const auto found = live.find(row.id);
         if (found != live.end()) {
@@ -226,12 +272,8 @@ bool Controller::finish_list(const Pending& pending) {
             stream.row.state == StreamState::kDeleting)
             continue;
         admin::StreamAnswer told;
-        told.stream.id = id;
-        told.stream.name = stream.row.name;
         told.stream.map_version = stream.row.map_version;
-        told.stream.retention_ms = stream.row.retention_ms;
-        told.stream.record_bytes_max = stream.row.record_bytes_max;
-        told.stream.created_ns = stream.row.created_ns;
+        tell_row(told, stream.row);
         told.shard_count = static_cast<uint32_t>(stream.shards.size());
         answer.streams.push_back(std::move(told));
     }
@@ -255,7 +297,7 @@ bool Controller::finish(const Pending& pending, Error error) {
         answer.message =
             explain(pending.request, error,
                     pending.wait == Pending::Wait::kOutcome || pending.wait == Pending::Wait::kKeys,
-                    ready());
+                    ready(), table_.find(pending.request.name));
         log::info("admin", "request refused op={} name={} reason={} detail={}",
                   wire::EnumNameAdminOp(pending.request.op), pending.request.name,
                   errc_name(error.code), error.detail);
@@ -271,19 +313,31 @@ bool Controller::start_change(Pending& pending) {
     const admin::Request& request = pending.request;
     if (request.op == AdminOp::AcceptClock) return start_accept_clock(pending);
     if (request.op == AdminOp::CreateStream) return start_create(pending);
-    const auto change =
-        request.op == AdminOp::DeleteStream
-            ? streams::plan_delete(table_, request.name)
-            : streams::plan_set_retention(table_, request.name, request.retention_ms);
+    const auto change = plan_change(request);
     if (!change) return finish(pending, change.error());
     pending.stream = table_.find(request.name)->row.id;
     const auto applied = catalog_.apply(*change);
     if (!applied) return finish(pending, applied.error());
     if (!*applied) return finish(pending, error_of(Errc::kBusy));
+    // The catalogue alone keeps tags: nobody else is to be told.
+    if (is_tag_change(request.op)) return finish(pending, Error{});
     // The intention is new: an earlier failure at this stream says nothing about it.
     refused_.erase(pending.stream);
     pending.wait = Pending::Wait::kOutcome;
     return advance_outcome(pending);
+}
+
+Result<catalog::Change> Controller::plan_change(const admin::Request& request) const {
+    switch (request.op) {
+        case AdminOp::DeleteStream:
+            return streams::plan_delete(table_, request.name);
+        case AdminOp::TagStream:
+            return streams::plan_tag(table_, request.name, request.tags);
+        case AdminOp::UntagStream:
+            return streams::plan_untag(table_, request.name, request.tags);
+        default:
+            return streams::plan_set(table_, request.name, limits_change(request));
+    }
 }
 
 bool Controller::start_create(Pending& pending) {

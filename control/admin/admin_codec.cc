@@ -10,9 +10,10 @@
 namespace eagre::admin {
 namespace {
 
-// One flat table: anything deeper is a lie.
+// One flat table and its tags: anything deeper is a lie. More tags than a stream may have are refused by name, far more as
+// a lie.
 constexpr flatbuffers::uoffset_t kDepthMax = 4;
-constexpr flatbuffers::uoffset_t kTablesMax = 4;
+constexpr flatbuffers::uoffset_t kTablesMax = 4 + 4 * kTagCountMax;
 
 }  // namespace
 
@@ -25,8 +26,15 @@ Result<Request> decode_request(std::span<const std::byte> payload) {
     request.op = table->op();
     if (table->name() != nullptr) request.name = table->name()->str();
     request.shard_count = table->shard_count();
-    request.retention_ms = table->retention_ms();
-    request.record_bytes_max = table->record_bytes_max();
+    request.limits = {static_cast<uint32_t>(table->fields()),
+                      {table->retention_ms(), table->retention_bytes(), table->record_bytes_max(),
+                       table->quota_bytes_per_s(), table->quota_records_per_s()}};
+    if (table->tags() != nullptr) {
+        for (const wire::Tag* tag : *table->tags()) {
+            if (tag->key() == nullptr) return Errc::kBadSchema;
+            request.tags[tag->key()->str()] = tag->value() == nullptr ? "" : tag->value()->str();
+        }
+    }
     if (table->allow() != nullptr) request.allow = table->allow()->str();
     request.expires_ns = table->expires_ns();
     return request;

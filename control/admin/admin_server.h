@@ -19,6 +19,7 @@
 #include "control/frames/frame_pipe.h"
 #include "control/sockets/listener.h"
 #include "control/streams/facts.h"
+#include "control/streams/limits.h"
 #include "wire/base/result.h"
 #include "wire/client/transport.h"
 #include "wire/schema/admin_generated.h"
@@ -45,8 +46,8 @@ struct Request {
     wire::AdminOp op = wire::AdminOp::None;
     std::string name;
     uint32_t shard_count = 0;
-    uint64_t retention_ms = 0;
-    uint64_t record_bytes_max = 0;
+    streams::LimitsChange limits;
+    catalog::Tags tags;  // UntagStream: only the keys count.
     std::string allow;
     uint64_t expires_ns = 0;
 };

@@ -11,6 +11,7 @@
 // that uses them.
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,6 +29,9 @@ enum class StreamState : uint8_t {
     kDeleting = 4,  // To be deleted; the journals may still know it.
 };
 
+/// What people write on a stream; nobody but them reads meaning into it.
+using Tags = std::map<std::string, std::string>;
+
 struct StreamRow {
     StreamId id;
     std::string name;
@@ -36,6 +40,10 @@ struct StreamRow {
     uint64_t record_bytes_max = 0;
     uint64_t created_ns = 0;  // Wall clock, ns since 1970.
     uint64_t map_version = 0;
+    uint64_t retention_bytes = 0;      // 0: no limit.
+    uint64_t quota_bytes_per_s = 0;    // Of each shard; 0: none.
+    uint64_t quota_records_per_s = 0;  // The same.
+    Tags tags;
     uint64_t revision = 0;  // Of the catalogue when this row was last put; 0: not stored yet.
 };
 

@@ -50,6 +50,8 @@ class SqliteCatalog final : public Catalog {
     Result<bool> apply_rows(Change& change);
     Result<bool> revision_is(StreamId stream, uint64_t expected);
     Status put_stream(const StreamRow& row);
+    Status read_tags(StreamRow& row);
+    Status put_tags(const StreamRow& row);
     Status put_shards(const std::vector<ShardRow>& rows);
     Status put_meta(const MetaRow& row);
     Status remove(const Change& change);
@@ -63,12 +65,13 @@ class SqliteCatalog final : public Catalog {
 Result<std::vector<StreamRow>> SqliteCatalog::streams() {
     Statement query(db_.get(),
                     "SELECT id, name, state, retention_ms, record_bytes_max, created_ns, "
-                    "map_version, revision FROM streams ORDER BY id");
+                    "map_version, revision, retention_bytes, quota_bytes_per_s, "
+                    "quota_records_per_s FROM streams ORDER BY id");
     std::vector<StreamRow> rows;
     for (;;) {
         const auto more = query.step();
         if (!more) return more.error();
-        if (!*more) return rows;
+        if (!*more) break;
         StreamRow row;
         row.id = StreamId(query.integer(0));
         row.name = query.text(1);
@@ -80,8 +83,39 @@ Result<std::vector<StreamRow>> SqliteCatalog::streams() {
         row.created_ns = query.integer(5);
         row.map_version = query.integer(6);
         row.revision = query.integer(7);
+        row.retention_bytes = query.integer(8);
+        row.quota_bytes_per_s = query.integer(9);
+        row.quota_records_per_s = query.integer(10);
         rows.push_back(std::move(row));
     }
+    for (StreamRow& row : rows) {
+        if (const auto read = read_tags(row); !read) return read.error();
+    }
+    return rows;
+}
+
+Status SqliteCatalog::read_tags(StreamRow& row) {
+    Statement query(db_.get(), "SELECT key, value FROM stream_tags WHERE stream = ?");
+    query.bind(row.id.value);
+    for (;;) {
+        const auto more = query.step();
+        if (!more) return more.error();
+        if (!*more) return {};
+        std::string key = query.text(0);
+        row.tags[std::move(key)] = query.text(1);
+    }
+}
+
+Status SqliteCatalog::put_tags(const StreamRow& row) {
+    Statement clear(db_.get(), "DELETE FROM stream_tags WHERE stream = ?");
+    if (const auto cleared = clear.bind(row.id.value).run(); !cleared) return cleared;
+    Statement put(db_.get(), "INSERT INTO stream_tags (stream, key, value) VALUES (?,?,?)");
+    for (const auto& [key, value] : row.tags) {
+        put.bind(row.id.value).bind(std::string_view(key)).bind(std::string_view(value));
+        if (const auto run = put.run(); !run) return run;
+        put.reset();
+    }
+    return {};
 }
 
 Result<std::vector<ShardRow>> SqliteCatalog::shards(StreamId stream) {
@@ -282,21 +316,30 @@ Status SqliteCatalog::put_stream(const StreamRow& row) {
     if (*found) return Errc::kStreamExists;
     Statement put(db_.get(),
                   "INSERT INTO streams (id, name, state, retention_ms, record_bytes_max, "
-                  "created_ns, map_version, revision) "
-                  "VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET name=excluded.name, "
+                  "created_ns, map_version, revision, retention_bytes, quota_bytes_per_s, "
+                  "quota_records_per_s) "
+                  "VALUES (?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET "
+                  "name=excluded.name, "
                   "state=excluded.state, "
                   "retention_ms=excluded.retention_ms, record_bytes_max=excluded.record_bytes_max, "
                   "created_ns=excluded.created_ns, "
-                  "map_version=excluded.map_version, revision=excluded.revision");
+                  "map_version=excluded.map_version, revision=excluded.revision, "
+                  "retention_bytes=excluded.retention_bytes, "
+                  "quota_bytes_per_s=excluded.quota_bytes_per_s, "
+                  "quota_records_per_s=excluded.quota_records_per_s");
     put.bind(row.id.value)
         .bind(row.name)
         .bind(static_cast<uint64_t>(row.state))
         .bind(row.retention_ms);
-    return put.bind(row.record_bytes_max)
+    put.bind(row.record_bytes_max)
         .bind(row.created_ns)
         .bind(row.map_version)
         .bind(row.revision)
-        .run();
+        .bind(row.retention_bytes)
+        .bind(row.quota_bytes_per_s)
+        .bind(row.quota_records_per_s);
+    if (const auto run = put.run(); !run) return run;
+    return put_tags(row);
 }
 
 Status SqliteCatalog::put_shards(const std::vector<ShardRow>& rows) {

@@ -36,6 +36,12 @@ constexpr std::array<const char*, kSchemaVersion> kSteps = {
     "allow TEXT NOT NULL, created_ns INTEGER NOT NULL, expires_ns INTEGER NOT NULL, revoked_ns "
     "INTEGER NOT NULL, generation INTEGER NOT NULL, revision INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE UNIQUE INDEX keys_in_use ON keys (name) WHERE revoked_ns = 0;",
+    // Limits of a stream beside retention by time, and its tags.
+    "ALTER TABLE streams ADD COLUMN retention_bytes INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE streams ADD COLUMN quota_bytes_per_s INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE streams ADD COLUMN quota_records_per_s INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE stream_tags (stream INTEGER NOT NULL REFERENCES streams (id) ON DELETE CASCADE, "
+    "key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (stream, key)) WITHOUT ROWID;",
 };
 
 Result<uint64_t> query_integer(sqlite3* db, const char* sql) {

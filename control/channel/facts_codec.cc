@@ -47,6 +47,9 @@ flatbuffers::Offset<wire::StreamInfo> encode_stream(flatbuffers::FlatBufferBuild
     description.retention_ms = stream.retention_ms;
     description.record_bytes_max = stream.record_bytes_max;
     description.created_ns = stream.created_ns;
+    description.retention_bytes = stream.retention_bytes;
+    description.quota_bytes_per_s = stream.quota_bytes_per_s;
+    description.quota_records_per_s = stream.quota_records_per_s;
     if (rows == nullptr) return shards::encode_stream(builder, description, 0);
     for (const catalog::ShardRow& row : *rows) {
         shards::ShardDescription shard;

@@ -30,6 +30,22 @@ ShardRow row_from(const StreamFact& stream, const ShardFact& fact) {
     return row;
 }
 
+template <class Other>
+bool same_limits(const StreamRow& row, const Other& other) {
+    return row.retention_ms == other.retention_ms && row.retention_bytes == other.retention_bytes &&
+           row.record_bytes_max == other.record_bytes_max &&
+           row.quota_bytes_per_s == other.quota_bytes_per_s &&
+           row.quota_records_per_s == other.quota_records_per_s;
+}
+
+void take_limits(StreamRow& row, const StreamFact& fact) {
+    row.retention_ms = fact.retention_ms;
+    row.retention_bytes = fact.retention_bytes;
+    row.record_bytes_max = fact.record_bytes_max;
+    row.quota_bytes_per_s = fact.quota_bytes_per_s;
+    row.quota_records_per_s = fact.quota_records_per_s;
+}
+
 class Reconciler {
   public:
     Reconciler(const StreamTable& table, const Facts& facts)
@@ -123,8 +139,7 @@ class Reconciler {
         StreamRow row = stream.row;
         if (fact != nullptr) take_attributes(row, *fact);
         const StreamRow& old = stream.row;
-        if (row.state == old.state && row.retention_ms == old.retention_ms &&
-            row.record_bytes_max == old.record_bytes_max && row.map_version == old.map_version) {
+        if (row.state == old.state && same_limits(row, old) && row.map_version == old.map_version) {
             return keep_name(row);
         }
         put_row(row);
@@ -168,13 +183,10 @@ class Reconciler {
     static void take_attributes(StreamRow& row, const StreamFact& fact) {
         row.map_version = std::max(row.map_version, fact.map_version);
         if (row.state == StreamState::kChanging) {
-            const bool told = row.retention_ms == fact.retention_ms &&
-                              row.record_bytes_max == fact.record_bytes_max;
-            if (told) row.state = StreamState::kActive;
+            if (same_limits(row, fact)) row.state = StreamState::kActive;
             return;
         }
-        row.retention_ms = fact.retention_ms;
-        row.record_bytes_max = fact.record_bytes_max;
+        take_limits(row, fact);
     }
 
     void add_unknown(const StreamFact& fact) {
@@ -183,8 +195,7 @@ class Reconciler {
         row.id = fact.id;
         row.name = fact.name;
         row.state = StreamState::kActive;
-        row.retention_ms = fact.retention_ms;
-        row.record_bytes_max = fact.record_bytes_max;
+        take_limits(row, fact);
         row.created_ns = fact.created_ns;
         row.map_version = fact.map_version;
         std::vector<HashKeyRange> ranges;

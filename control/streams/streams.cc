@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/core.h>
+
 #include "control/streams/hash_ranges.h"
 #include "control/streams/placement.h"
 #include "wire/base/limits.h"
@@ -12,11 +14,11 @@ namespace {
 using catalog::Change;
 using catalog::StreamState;
 
-uint64_t retention_of(const CreateRequest& request) {
-    return request.retention_ms == 0 ? kRetentionMsDefault : request.retention_ms;
-}
-uint64_t record_bytes_of(const CreateRequest& request) {
-    return request.record_bytes_max == 0 ? kRecordDataBytesDefault : request.record_bytes_max;
+Limits wanted_limits(const CreateRequest& request) {
+    Limits limits = request.limits;
+    if (limits.retention_ms == 0) limits.retention_ms = kRetentionMsDefault;
+    if (limits.record_bytes_max == 0) limits.record_bytes_max = kRecordDataBytesDefault;
+    return limits;
 }
 
 Status check_room(const StreamTable& table, const CreateRequest& request) {
@@ -26,6 +28,12 @@ Status check_room(const StreamTable& table, const CreateRequest& request) {
     if (table.shard_count() + request.shard_count > kBoxShardCountMax)
         return error_of(Errc::kLimitExceeded, kBoxShardCountMax);
     return {};
+}
+
+/// Null: there is none, or it is on its way out.
+const Stream* find_living(const StreamTable& table, std::string_view name) {
+    const Stream* stream = table.find(name);
+    return stream == nullptr || stream->row.state == StreamState::kDeleting ? nullptr : stream;
 }
 
 Change with_state(const Stream& stream, StreamState state) {
@@ -46,20 +54,26 @@ bool valid_name(std::string_view name) {
     });
 }
 
-Status check_arguments(const CreateRequest& request) {
-    if (!valid_name(request.name) || request.shard_count == 0) return Errc::kBadArgument;
-    if (retention_of(request) > kRetentionMsMax)
-        return error_of(Errc::kBadArgument, kRetentionMsMax);
-    if (record_bytes_of(request) > kRecordDataBytesMax)
-        return error_of(Errc::kBadArgument, kRecordDataBytesMax);
-    if (request.shard_count > kStreamShardCountMax)
-        return error_of(Errc::kLimitExceeded, kStreamShardCountMax);
-    return {};
+std::optional<Complaint> find_fault(const CreateRequest& request) {
+    if (!valid_name(request.name)) {
+        return Complaint{error_of(Errc::kBadArgument),
+                         fmt::format("a stream's name has 1 to {} characters of a-z, A-Z, 0-9, '_', "
+                                     "'.', '-'.",
+                                     kStreamNameBytesMax)};
+    }
+    if (request.shard_count == 0)
+        return Complaint{error_of(Errc::kBadArgument), "a stream has at least 1 shard."};
+    if (request.shard_count > kStreamShardCountMax) {
+        return Complaint{error_of(Errc::kLimitExceeded, kStreamShardCountMax),
+                         fmt::format("a stream has at most {} shards.", kStreamShardCountMax)};
+    }
+    if (auto fault = find_fault(wanted_limits(request))) return fault;
+    return find_fault(request.tags);
 }
 
 Result<Change> plan_create(const StreamTable& table, const Facts& facts,
                            const CreateRequest& request, uint64_t now_ns) {
-    if (const auto checked = check_arguments(request); !checked) return checked.error();
+    if (const auto fault = find_fault(request)) return fault->error;
     if (const auto room = check_room(table, request); !room) return room.error();
     Placement placement(table, facts);
     if (placement.empty()) return Errc::kUnavailable;
@@ -82,8 +96,8 @@ Result<Change> plan_create(const StreamTable& table, const Facts& facts,
     catalog::StreamRow row;
     row.id = meta.stream_id_max;
     row.name = request.name;
-    row.retention_ms = retention_of(request);
-    row.record_bytes_max = record_bytes_of(request);
+    put_limits(row, wanted_limits(request));
+    row.tags = request.tags;
     row.created_ns = now_ns;
     row.map_version = 1;
     change.put_streams.push_back(std::move(row));
@@ -94,8 +108,7 @@ Result<Change> plan_create(const StreamTable& table, const Facts& facts,
 bool is_repeat_of(const Stream& stream, const CreateRequest& request) {
     return stream.row.state == StreamState::kCreating && stream.row.name == request.name &&
            stream.shards.size() == request.shard_count &&
-           stream.row.retention_ms == retention_of(request) &&
-           stream.row.record_bytes_max == record_bytes_of(request);
+           limits_of(stream.row) == wanted_limits(request) && stream.row.tags == request.tags;
 }
 
 Result<Change> plan_delete(const StreamTable& table, std::string_view name) {
@@ -105,16 +118,37 @@ Result<Change> plan_delete(const StreamTable& table, std::string_view name) {
     return with_state(*stream, StreamState::kDeleting);
 }
 
-Result<Change> plan_set_retention(const StreamTable& table, std::string_view name,
-                                  uint64_t retention_ms) {
-    if (retention_ms == 0 || retention_ms > kRetentionMsMax)
-        return error_of(Errc::kBadArgument, kRetentionMsMax);
-    const Stream* stream = table.find(name);
-    if (stream == nullptr || stream->row.state == StreamState::kDeleting)
-        return Errc::kUnknownStream;
+Result<Change> plan_set(const StreamTable& table, std::string_view name,
+                        const LimitsChange& wanted) {
+    const Stream* stream = find_living(table, name);
+    if (stream == nullptr) return Errc::kUnknownStream;
+    const Limits limits = wanted.applied_to(limits_of(stream->row));
+    if (const auto fault = find_fault(limits)) return fault->error;
     if (stream->row.state == StreamState::kCreating) return Errc::kBusy;
     Change change = with_state(*stream, StreamState::kChanging);
-    change.put_streams.back().retention_ms = retention_ms;
+    catalog::StreamRow& row = change.put_streams.back();
+    if (limits.record_bytes_max != row.record_bytes_max) ++row.map_version;
+    put_limits(row, limits);
+    return change;
+}
+
+Result<Change> plan_tag(const StreamTable& table, std::string_view name,
+                        const catalog::Tags& tags) {
+    const Stream* stream = find_living(table, name);
+    if (stream == nullptr) return Errc::kUnknownStream;
+    Change change = with_state(*stream, stream->row.state);
+    catalog::Tags& all = change.put_streams.back().tags;
+    for (const auto& [key, value] : tags) all[key] = value;
+    if (const auto fault = find_fault(all)) return fault->error;
+    return change;
+}
+
+Result<Change> plan_untag(const StreamTable& table, std::string_view name,
+                          const catalog::Tags& keys) {
+    const Stream* stream = find_living(table, name);
+    if (stream == nullptr) return Errc::kUnknownStream;
+    Change change = with_state(*stream, stream->row.state);
+    for (const auto& [key, value] : keys) change.put_streams.back().tags.erase(key);
     return change;
 }
 

@@ -26,6 +26,7 @@ struct AdminAnswer {
     std::string message;
     std::vector<streams::StreamFact> streams;
     std::vector<uint32_t> shard_counts;
+    catalog::Tags tags = {};  // Of all streams told.
 };
 
 struct AdminAsk {
@@ -34,6 +35,10 @@ struct AdminAsk {
     uint32_t shard_count = 0;
     uint64_t retention_ms = 0;
     uint64_t record_bytes_max = 0;
+    wire::StreamField fields = {};
+    uint64_t retention_bytes = 0;
+    uint64_t quota_records_per_s = 0;
+    catalog::Tags tags = {};
 };
 
 class ControlRig {
@@ -94,9 +99,24 @@ class ControlRig {
 
     void send(const AdminAsk& ask) {
         flatbuffers::FlatBufferBuilder builder;
-        builder.Finish(wire::CreateAdminRequest(builder, ask.op, builder.CreateString(ask.name),
-                                                ask.shard_count, ask.retention_ms,
-                                                ask.record_bytes_max));
+        const auto name = builder.CreateString(ask.name);
+        std::vector<flatbuffers::Offset<wire::Tag>> offsets;
+        for (const auto& [key, value] : ask.tags) {
+            offsets.push_back(
+                wire::CreateTag(builder, builder.CreateString(key), builder.CreateString(value)));
+        }
+        const auto tags = builder.CreateVector(offsets);
+        wire::AdminRequestBuilder request(builder);
+        request.add_op(ask.op);
+        request.add_name(name);
+        request.add_shard_count(ask.shard_count);
+        request.add_retention_ms(ask.retention_ms);
+        request.add_record_bytes_max(ask.record_bytes_max);
+        request.add_fields(ask.fields);
+        request.add_retention_bytes(ask.retention_bytes);
+        request.add_quota_records_per_s(ask.quota_records_per_s);
+        request.add_tags(tags);
+        builder.Finish(request.Finish());
         frame::FrameHeader header;
         header.kind = frame::FrameKind::kCommand;
         header.correlation = ++correlation_;
@@ -186,6 +206,11 @@ class ControlRig {
             stream.name = info->name()->str();
             stream.retention_ms = info->retention_ms();
             stream.record_bytes_max = info->record_bytes_max();
+            stream.retention_bytes = info->retention_bytes();
+            stream.quota_records_per_s = info->quota_records_per_s();
+            if (info->tags() != nullptr) {
+                for (const wire::Tag* tag : *info->tags()) answer.tags[tag->key()->str()] = tag->value()->str();
+            }
             for (const wire::ShardInfo* shard : *info->shards()) {
                 streams::ShardFact fact;
                 fact.id = ShardId(shard->id());

@@ -123,6 +123,9 @@ class FakeDataplane {
         stream.map_version = wanted.map_version();
         stream.retention_ms = wanted.retention_ms();
         stream.record_bytes_max = wanted.record_bytes_max();
+        stream.retention_bytes = wanted.retention_bytes();
+        stream.quota_bytes_per_s = wanted.quota_bytes_per_s();
+        stream.quota_records_per_s = wanted.quota_records_per_s();
         stream.created_ns = wanted.created_ns();
         stream_id_max = std::max(stream_id_max, wanted.id());
         for (uint32_t i = 0; i < wanted.shards()->size(); i += half ? 2 : 1) {
@@ -164,6 +167,10 @@ class FakeDataplane {
         if (found == streams.end()) return error_of(Errc::kUnknownStream);
         found->second.retention_ms = wanted.retention_ms();
         found->second.record_bytes_max = wanted.record_bytes_max();
+        found->second.retention_bytes = wanted.retention_bytes();
+        found->second.quota_bytes_per_s = wanted.quota_bytes_per_s();
+        found->second.quota_records_per_s = wanted.quota_records_per_s();
+        found->second.map_version = std::max(found->second.map_version, wanted.map_version());
         return {};
     }
 
@@ -186,7 +193,8 @@ class FakeDataplane {
         return wire::CreateStreamInfo(builder, stream.id.value, builder.CreateString(stream.name),
                                       stream.map_version, stream.retention_ms,
                                       stream.record_bytes_max, stream.created_ns,
-                                      builder.CreateVector(shards));
+                                      builder.CreateVector(shards), 0, stream.retention_bytes,
+                                      stream.quota_bytes_per_s, stream.quota_records_per_s);
     }
 
     void reply(const frame::FrameHeader& header, const wire::Command& command, Error error) {

@@ -11,6 +11,7 @@
 namespace eagre::control {
 namespace {
 
+using test::AdminAsk;
 using test::ControlRig;
 using wire::AdminOp;
 using wire::CommandOp;
@@ -166,6 +167,77 @@ TEST(Controller, FinishesAChangeAfterDyingAtAnyStep) {
         rig.expect_agreement();
         EXPECT_EQ(rig.dataplane.streams[1].retention_ms, 60'000U);
     }
+}
+
+TEST(Controller, FinishesAChangeOfLimitsAfterDyingAtAnyStep) {
+    for (const Crash& crash : crashes_at(CommandOp::SetStream)) {
+        SCOPED_TRACE(crash.name);
+        ControlRig rig;
+        rig.start_and_agree();
+        ASSERT_EQ(rig.create("quotes", 4).code, Errc::kOk);
+        ASSERT_EQ(rig.ask({.op = AdminOp::TagStream, .name = "quotes", .tags = {{"team", "feeds"}}}).code, Errc::kOk);
+        AdminAsk change{.op = AdminOp::SetStream, .name = "quotes", .record_bytes_max = 5000};
+        change.fields = wire::StreamField::RecordBytesMax | wire::StreamField::RetentionBytes |
+                        wire::StreamField::QuotaRecordsPerS;
+        change.retention_bytes = 8 << 20;
+        change.quota_records_per_s = 1000;
+        crash_and_restart(rig, crash, change);
+        rig.expect_agreement();
+        const streams::StreamFact& fact = rig.dataplane.streams[1];
+        EXPECT_EQ(fact.record_bytes_max, 5000U);
+        EXPECT_EQ(fact.retention_bytes, 8U << 20U);
+        EXPECT_EQ(fact.quota_records_per_s, 1000U);
+        EXPECT_EQ(fact.map_version, 2U);
+        EXPECT_EQ(fact.retention_ms, streams::kRetentionMsDefault) << "was not to be changed";
+        const auto described = rig.describe("quotes");
+        EXPECT_EQ(described.streams[0].retention_bytes, 8U << 20U);
+        EXPECT_EQ(described.tags, (catalog::Tags{{"team", "feeds"}}));
+    }
+}
+
+TEST(Controller, SaysWhichLimitIsWrong) {
+    ControlRig rig;
+    rig.start_and_agree();
+    ASSERT_EQ(rig.create("quotes", 1).code, Errc::kOk);
+    AdminAsk change{.op = AdminOp::SetStream, .name = "quotes"};
+    change.fields = wire::StreamField::RetentionBytes;
+    change.retention_bytes = 1000;
+    auto answer = rig.ask(change);
+    EXPECT_EQ(answer.code, Errc::kBadArgument);
+    EXPECT_EQ(answer.detail, kRetentionBytesMin);
+    EXPECT_NE(answer.message.find("1 MiB"), std::string::npos) << answer.message;
+    change.fields = wire::StreamField::RecordBytesMax;
+    change.record_bytes_max = kRecordDataBytesMax + 1;
+    answer = rig.ask(change);
+    EXPECT_EQ(answer.code, Errc::kBadArgument);
+    EXPECT_NE(answer.message.find("10 MiB"), std::string::npos) << answer.message;
+    change.name = "nobody";
+    EXPECT_EQ(rig.ask(change).code, Errc::kUnknownStream);
+    EXPECT_EQ(rig.dataplane.done_count[CommandOp::SetStream], 0U);
+
+    catalog::Tags many;
+    for (uint32_t i = 0; i <= kTagCountMax; ++i) many["k" + std::to_string(i)] = "v";
+    answer = rig.ask({.op = AdminOp::TagStream, .name = "quotes", .tags = many});
+    EXPECT_EQ(answer.code, Errc::kLimitExceeded);
+    EXPECT_NE(answer.message.find("at most 50 tags"), std::string::npos) << answer.message;
+    answer = rig.ask({.op = AdminOp::CreateStream, .name = "tagged", .shard_count = 1, .tags = many});
+    EXPECT_EQ(answer.code, Errc::kLimitExceeded);
+    EXPECT_NE(answer.message.find("at most 50 tags"), std::string::npos) << answer.message;
+}
+
+TEST(Controller, TagsLiveInTheCatalogueAlone) {
+    ControlRig rig;
+    rig.start_and_agree();
+    ASSERT_EQ(rig.ask({.op = AdminOp::CreateStream, .name = "quotes", .shard_count = 2, .tags = {{"team", "feeds"}}}).code,
+              Errc::kOk);
+    ASSERT_EQ(rig.ask({.op = AdminOp::TagStream, .name = "quotes", .tags = {{"env", "prod"}, {"team", "x"}}}).code, Errc::kOk);
+    EXPECT_EQ(rig.describe("quotes").tags, (catalog::Tags{{"env", "prod"}, {"team", "x"}}));
+    ASSERT_EQ(rig.ask({.op = AdminOp::UntagStream, .name = "quotes", .tags = {{"team", ""}}}).code, Errc::kOk);
+    EXPECT_EQ(rig.dataplane.done_count[CommandOp::SetStream], 0U);
+    rig.kill();
+    rig.start_and_agree();
+    EXPECT_EQ(rig.describe("quotes").tags, (catalog::Tags{{"env", "prod"}}));
+    EXPECT_EQ(rig.ask({.op = AdminOp::UntagStream, .name = "nobody", .tags = {{"team", ""}}}).code, Errc::kUnknownStream);
 }
 
 TEST(Controller, AsksAgainWhenOnlyTheConnectionBroke) {

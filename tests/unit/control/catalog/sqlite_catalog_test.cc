@@ -55,6 +55,10 @@ Change stream_with_shards() {
     row.record_bytes_max = 1000;
     row.created_ns = 5;
     row.map_version = 2;
+    row.retention_bytes = 1 << 20;
+    row.quota_bytes_per_s = 11;
+    row.quota_records_per_s = 12;
+    row.tags = {{"env", ""}, {"team", "feeds"}};
     change.put_streams.push_back(row);
     for (uint64_t id = 7; id < 10; ++id) {
         ShardRow shard;
@@ -85,6 +89,10 @@ TEST_F(SqliteCatalog, KeepsEveryFieldOverReopening) {
     EXPECT_EQ(streams[0].record_bytes_max, 1000U);
     EXPECT_EQ(streams[0].created_ns, 5U);
     EXPECT_EQ(streams[0].map_version, 2U);
+    EXPECT_EQ(streams[0].retention_bytes, 1U << 20U);
+    EXPECT_EQ(streams[0].quota_bytes_per_s, 11U);
+    EXPECT_EQ(streams[0].quota_records_per_s, 12U);
+    EXPECT_EQ(streams[0].tags, change.put_streams[0].tags);
     EXPECT_GT(streams[0].revision, 0U);
     EXPECT_EQ(catalog->shards(StreamId(3)).value(), change.put_shards);
     const MetaRow meta = catalog->meta().value();
@@ -201,12 +209,58 @@ TEST_F(SqliteCatalog, LeavesANewerSchemaAlone) {
     EXPECT_EQ(opened.error().code, Errc::kNewerFormat);
     EXPECT_EQ(opened.error().detail, 9U);
     EXPECT_FALSE(moved_aside());
-    run_sql("PRAGMA user_version = 2");
+    run_sql(("PRAGMA user_version = " + std::to_string(kSchemaVersion)).c_str());
     EXPECT_EQ(open()->streams().value().size(), 1U);
+}
+
+// What the step to version 3 brought, taken back.
+constexpr const char* kWithoutLimits =
+    "ALTER TABLE streams DROP COLUMN retention_bytes;"
+    "ALTER TABLE streams DROP COLUMN quota_bytes_per_s;"
+    "ALTER TABLE streams DROP COLUMN quota_records_per_s; DROP TABLE stream_tags;"
+    "PRAGMA user_version = 2";
+
+TEST_F(SqliteCatalog, MigratesAStreamThatKnewNoLimitsAndTags) {
+    ASSERT_TRUE(open()->apply(stream_with_shards()).value());
+    run_sql(kWithoutLimits);
+    const auto catalog = open();
+    EXPECT_FALSE(moved_aside());
+    auto streams = catalog->streams().value();
+    ASSERT_EQ(streams.size(), 1U);
+    EXPECT_EQ(streams[0].name, "quotes");
+    EXPECT_EQ(streams[0].retention_bytes, 0U);
+    EXPECT_EQ(streams[0].quota_bytes_per_s, 0U);
+    EXPECT_EQ(streams[0].quota_records_per_s, 0U);
+    EXPECT_TRUE(streams[0].tags.empty());
+    Change tagged;
+    tagged.put_streams = streams;
+    tagged.put_streams[0].tags = {{"team", "feeds"}};
+    ASSERT_TRUE(catalog->apply(tagged).value());
+    EXPECT_EQ(catalog->streams().value()[0].tags, tagged.put_streams[0].tags);
+}
+
+TEST_F(SqliteCatalog, TagsGoWithTheirStream) {
+    const auto catalog = open();
+    ASSERT_TRUE(catalog->apply(stream_with_shards()).value());
+    Change change;
+    change.put_streams = catalog->streams().value();
+    change.put_streams[0].tags = {{"env", "prod"}};
+    ASSERT_TRUE(catalog->apply(change).value());
+    const auto row = catalog->streams().value()[0];
+    EXPECT_EQ(row.tags, (Tags{{"env", "prod"}}));
+    Change drop;
+    drop.delete_streams = {{row.id, row.revision}};
+    ASSERT_TRUE(catalog->apply(drop).value());
+    Change anew = stream_with_shards();
+    anew.put_streams[0].tags.clear();
+    anew.put_meta.reset();
+    ASSERT_TRUE(catalog->apply(anew).value());
+    EXPECT_TRUE(catalog->streams().value()[0].tags.empty());
 }
 
 TEST_F(SqliteCatalog, MigratesTheFirstSchema) {
     ASSERT_TRUE(open()->apply(stream_with_shards()).value());
+    run_sql(kWithoutLimits);
     run_sql(
         "DROP TABLE keys; ALTER TABLE meta DROP COLUMN key_set_number; PRAGMA user_version = 1");
     const auto catalog = open();
