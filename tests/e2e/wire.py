@@ -19,7 +19,7 @@ ERRC = {
     7: "RecordTooLarge", 8: "BadPartitionKey", 9: "BadArgument", 20: "UnknownStream", 21: "UnknownShard",
     22: "StreamExists", 23: "LimitExceeded", 24: "SequenceInFuture", 25: "SequenceTrimmed", 26: "ShardClosed",
     30: "StaleMap", 31: "WrongShard", 32: "NotOwner", 33: "Unavailable", 40: "Busy", 41: "Throttled",
-    42: "DiskFull", 43: "ShuttingDown", 50: "BatchMismatch", 51: "UnknownProducer", 52: "BatchOutOfOrder",
+    42: "DiskFull", 43: "ShuttingDown", 44: "StoreFull", 50: "BatchMismatch", 51: "UnknownProducer", 52: "BatchOutOfOrder",
     53: "BatchForgotten", 60: "OutcomeUnknown", 61: "Damaged", 62: "Io", 63: "JournalFailed", 70: "NewerFormat",
     71: "ForeignBox", 72: "Locked", 73: "PortInUse", 75: "Insecure", 76: "StaleEpoch", 77: "Timeout",
     78: "Disconnected"}

@@ -8,6 +8,8 @@
 #include "tools/eagre/actions.h"
 #include "tools/eagre/commands.h"
 #include "tools/eagre/position.h"
+#include "tools/eagre/size.h"
+#include "tools/eagre/stream_changes.h"
 #include "tools/eagre/target.h"
 #include "tools/eagre/text.h"
 
@@ -20,16 +22,11 @@ struct StreamOptions {
     Target target;
     std::string name;
     uint32_t shards = 1;
-    std::string retention = "24h";
-    uint64_t record_bytes_max = kRecordDataBytesDefault;
+    LimitOptions limits;
+    std::vector<std::string> tags;
     bool json = false;
 };
 
-// In control's own words, where it has some: it knows what was asked and what is wrong with it.
-[[noreturn]] void refuse(const std::string& what, const client::ControlClient& control, const Error& error) {
-    if (control.message().empty()) fail(what, error);
-    throw std::runtime_error(fmt::format("{} ({})", control.message(), errc_name(error.code)));
-}
 // An answer that comes with a reservation. On standard error: standard output may be read by a program.
 void remark(const client::ControlClient& control) {
     if (!control.message().empty()) fmt::print(stderr, "eagre: {}\n", control.message());
@@ -39,6 +36,21 @@ std::string hash_text(const HashKey& key) {
     return fmt::format("{:016x}{:016x}", key.high, key.low);
 }
 
+std::string retention_text(const client::StreamDescription& stream) {
+    std::string text = duration_ms_text(stream.retention_ms);
+    if (stream.retention_bytes != 0) text += ", " + size_text(stream.retention_bytes);
+    return text;
+}
+
+std::string quota_text(const client::StreamDescription& stream) {
+    std::string text;
+    if (stream.quota_bytes_per_s != 0) text = size_text(stream.quota_bytes_per_s) + "/s";
+    if (stream.quota_records_per_s != 0) {
+        text += fmt::format("{}{} records/s", text.empty() ? "" : ", ", grouped(stream.quota_records_per_s));
+    }
+    return text;
+}
+
 Json to_json(const client::StreamDescription& stream, bool with_shards) {
     Json json = {{"name", stream.name},
                  {"id", stream.id.value},
@@ -46,8 +58,14 @@ Json to_json(const client::StreamDescription& stream, bool with_shards) {
                  {"record_bytes_max", stream.record_bytes_max},
                  {"created", rfc3339(stream.created_ns)},
                  {"map_version", stream.map_version},
-                 {"shard_count", stream.shard_count}};
+                 {"shard_count", stream.shard_count},
+                 {"retention_bytes", stream.retention_bytes},
+                 {"quota_bytes_per_s", stream.quota_bytes_per_s},
+                 {"quota_records_per_s", stream.quota_records_per_s}};
     if (!with_shards) return json;
+    json["stored_bytes"] = stream.stored_bytes;
+    json["tags"] = Json::object();
+    for (const auto& [key, value] : stream.tags) json["tags"][key] = value;
     json["shards"] = Json::array();
     for (const auto& shard : stream.shards) {
         json["shards"].push_back({{"id", shard.id.value},
@@ -68,9 +86,12 @@ Json to_json(const client::StreamDescription& stream, bool with_shards) {
 
 void print_stream(const client::StreamDescription& stream) {
     fmt::print("{}  (id {}, retention {}, records up to {}, created {})\n", stream.name,
-               stream.id.value, duration_ms_text(stream.retention_ms),
-               bytes_text(static_cast<double>(stream.record_bytes_max)),
+               stream.id.value, retention_text(stream), size_text(stream.record_bytes_max),
                rfc3339(stream.created_ns));
+    fmt::print("  stored  {}\n", bytes_text(static_cast<double>(stream.stored_bytes)));
+    if (const std::string quota = quota_text(stream); !quota.empty())
+        fmt::print("  quota of each shard  {}\n", quota);
+    for (const auto& [key, value] : stream.tags) fmt::print("  tag  {}={}\n", key, value);
     Table table({"shard", "state", "core", "port", "trim horizon", "next sequence",
                  "hash keys from", "to"});
     for (const auto& shard : stream.shards) {
@@ -89,8 +110,13 @@ void create(const StreamOptions& options) {
     client::CreateStream request;
     request.name = options.name;
     request.shard_count = options.shards;
-    request.retention_ms = parse_duration_ms(options.retention);
-    request.record_bytes_max = options.record_bytes_max;
+    const client::SetStream limits = options.limits.parse();
+    request.retention_ms = limits.retention_ms.value_or(request.retention_ms);
+    request.record_bytes_max = limits.record_bytes_max.value_or(request.record_bytes_max);
+    request.retention_bytes = limits.retention_bytes.value_or(0);
+    request.quota_bytes_per_s = limits.quota_bytes_per_s.value_or(0);
+    request.quota_records_per_s = limits.quota_records_per_s.value_or(0);
+    request.tags = parse_tags(options.tags);
     const auto control = options.target.connect_control();
     const auto created = control->create_stream(request);
     if (!created) refuse("stream " + options.name, *control, created.error());
@@ -115,8 +141,8 @@ void list(const StreamOptions& options) {
     Table table({"stream", "id", "shards", "retention", "record limit", "created"});
     for (const auto& stream : *streams) {
         table.add(
-            {stream.name, fmt::format("{}", stream.id.value), fmt::format("{}", stream.shard_count), duration_ms_text(stream.retention_ms),
-             bytes_text(static_cast<double>(stream.record_bytes_max)), rfc3339(stream.created_ns)});
+            {stream.name, fmt::format("{}", stream.id.value), fmt::format("{}", stream.shard_count), retention_text(stream),
+             size_text(stream.record_bytes_max), rfc3339(stream.created_ns)});
     }
     fmt::print("{}", table.empty() ? "no streams: make one with 'eagre stream create NAME'\n"
                                    : table.text());
@@ -146,13 +172,15 @@ void remove(const StreamOptions& options) {
 }  // namespace
 
 void add_stream(CLI::App& app, int& status) {
-    CLI::App* command = app.add_subcommand("stream", "Create, list, describe, delete streams");
+    CLI::App* command = app.add_subcommand("stream", "Create, list, describe, change, tag, delete streams");
     command->require_subcommand(1);
     command->footer(
         "Examples:\n"
         "  eagre stream create quotes --shards 4 --retention 24h\n"
         "  eagre stream list\n"
         "  eagre stream describe quotes --json\n"
+        "  eagre stream set quotes --retention 7d --retention-bytes 10G\n"
+        "  eagre stream tag quotes team=feeds\n"
         "  eagre stream delete quotes");
     auto options = std::make_shared<StreamOptions>();
     const ActionAdder<StreamOptions> add(*command, options, status);
@@ -160,14 +188,15 @@ void add_stream(CLI::App& app, int& status) {
     sub->add_option("name", options->name, "1 to 128 of a-z A-Z 0-9 _ . -")->required();
     sub->add_option("--shards", options->shards, "Number of shards [1]")
         ->check(CLI::Range(1U, kStreamShardCountMax));
-    sub->add_option("--retention", options->retention,
-                    "How long records stay: 90s, 15m, 24h, 7d [24h]");
-    sub->add_option("--record-bytes-max", options->record_bytes_max,
-                    "Longest data of one record [1048576]")
-        ->check(CLI::Range(uint64_t{1}, uint64_t{kRecordDataBytesMax}));
+    options->limits.add(*sub);
+    sub->add_option("--tag", options->tags, "KEY=VALUE, to be found again by people (repeatable)")
+        ->allow_extra_args(false);
     sub->footer(
-        "Examples:\n  eagre stream create quotes --shards 4\n  eagre stream create logs "
-        "--retention 7d");
+        "Examples:\n"
+        "  eagre stream create quotes --shards 4\n"
+        "  eagre stream create logs --retention 7d --retention-bytes 100G --tag team=infra\n"
+        "  eagre stream create images --record-bytes-max 10M\n"
+        "  eagre stream create shared --quota-bytes-per-s 1M --quota-records-per-s 1000");
     add("list", "List all streams", list)
         ->footer("Examples:\n  eagre stream list\n  eagre stream list --json");
     sub = add("describe", "Show a stream and its shards", describe);
@@ -176,6 +205,7 @@ void add_stream(CLI::App& app, int& status) {
     sub = add("delete", "Delete a stream and all its records", remove);
     sub->add_option("name", options->name, "The stream")->required();
     sub->footer("Examples:\n  eagre stream delete quotes");
+    add_stream_changes(*command, status);
 }
 
 }  // namespace eagre::cli
