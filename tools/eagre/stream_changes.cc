@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "tools/eagre/actions.h"
 #include "tools/eagre/position.h"
 #include "tools/eagre/size.h"
 #include "tools/eagre/target.h"
@@ -112,15 +113,10 @@ client::StreamTags parse_tags(const std::vector<std::string>& texts) {
 
 void add_stream_changes(CLI::App& stream, int& status) {
     auto options = std::make_shared<ChangeOptions>();
+    const ActionAdder<ChangeOptions> add_action(stream, options, status);
     const auto add = [&](const char* name, const char* what, void (*action)(const ChangeOptions&)) {
-        CLI::App* sub = stream.add_subcommand(name, what);
-        options->target.add_data_option(*sub);
-        sub->add_flag("--json", options->json, "Print one JSON object");
+        CLI::App* sub = add_action(name, what, action);
         sub->add_option("name", options->name, "The stream")->required();
-        sub->callback([options, action, &status] {
-            action(*options);
-            status = 0;
-        });
         return sub;
     };
     CLI::App* sub = add("set", "Change limits of a stream; what is not named stays", set);
