@@ -176,10 +176,20 @@ void ClientImpl::poll(uint64_t timeout_ns) {
 }
 
 void ClientImpl::on_ready(uint32_t core, const std::vector<uint16_t>& ports, uint64_t incarnation) {
+    const bool restarted = incarnation_ != 0 && incarnation != incarnation_;
     incarnation_ = incarnation;
     for (uint32_t other = 0; other < ports.size() && other < kCoreCountMax; ++other) {
         Connection& known = ensure(other, ports[other]);
         if (other != core) known.set_port(ports[other]);
+    }
+    // Started anew with fewer cores: nobody will answer there again, and shards have moved.
+    for (size_t gone = std::max<size_t>(1, ports.size()); gone < connections_.size(); ++gone) {
+        if (gone == core || connections_[gone] == nullptr) continue;
+        connections_[gone]->drop(error_of(Errc::kDisconnected));
+        connections_[gone].reset();
+    }
+    if (restarted) {
+        for (const std::string& stream : streams_) refresh(stream);
     }
     for (auto& [id, asker] : askers_) asker->on_ready(core);
 }
@@ -309,6 +319,7 @@ Result<SequenceNumber> ClientImpl::locate(ShardId shard, frame::Position positio
 Result<std::unique_ptr<Producer>> ClientImpl::make_producer(std::string_view stream, const ProducerOptions& options) {
     auto described = describe(stream);
     if (!described) return described.error();
+    streams_.insert(described->name);
     return make_producer_impl(*this, *described, options);
 }
 
@@ -321,6 +332,7 @@ Result<std::unique_ptr<Consumer>> ClientImpl::make_consumer(std::string_view str
             return error_of(Errc::kUnknownShard, wanted.value);
         }
     }
+    streams_.insert(described->name);
     return make_consumer_impl(*this, *described, options);
 }
 

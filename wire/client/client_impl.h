@@ -105,6 +105,7 @@ class ClientImpl final : public Client, public ConnectionEvents {
     uint64_t next_serial_ = 1;
     uint64_t next_asker_ = 2;  // 0: waiting calls; 1: refreshes.
     uint64_t incarnation_ = 0;
+    std::set<std::string> streams_;  // That something was made for: their maps are asked anew after a restart of the box.
 };
 
 /// One verified StreamInfo.
