@@ -7,6 +7,7 @@
 // One Io per core. Everything in it is used by that core's reactor only, except Events::wake().
 
 #include <cstdint>
+#include <span>
 
 #include "dataplane/io/clock.h"
 #include "dataplane/io/connections.h"
@@ -26,6 +27,22 @@ struct Io {
     Clock& clock;
     uint64_t seed;  // The only randomness there is: real from the kernel at start, or the
                     // simulator's seed.
+    /// Further data directories of the box, by index - 1; null: not there. Each a root of its own
+    /// (names, free space, alignment), all on the same `storage`.
+    std::span<Files* const> further{};
+
+    /// The same devices, rooted at data directory `directory` (0: the main one, as this). It must
+    /// be there.
+    Io in_directory(uint32_t directory) const {
+        return {events,
+                connections,
+                datagrams,
+                storage,
+                directory == 0 ? files : *further[directory - 1],
+                clock,
+                seed,
+                further};
+    }
 };
 
 }  // namespace eagre::io

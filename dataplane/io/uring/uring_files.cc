@@ -12,6 +12,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "dataplane/io/uring/uring_files.h"
 #include "dataplane/io/uring/uring_io.h"
 #include "dataplane/io/uring/uring_storage.h"
 #include "wire/base/assert.h"
@@ -39,8 +40,24 @@ Status write_fully(int fd, std::span<const std::byte> bytes) {
 
 }  // namespace
 
-Status UringStorage::open_root(const std::string& root) {
-    if (::mkdir(root.c_str(), 0700) != 0 && errno != EEXIST) return last_error();
+UringFiles::~UringFiles() {
+    if (lock_fd_ >= 0) ::close(lock_fd_);
+    if (root_fd_ >= 0) ::close(root_fd_);
+}
+
+Status UringFiles::open_root(const std::string& root, bool create) {
+    if (create) {
+        if (::mkdir(root.c_str(), 0700) == 0) {
+            // Its name must last as long as what will lie in it.
+            const int parent = ::open((root + "/..").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+            if (parent < 0) return last_error();
+            const int synced = ::fsync(parent);
+            ::close(parent);
+            if (synced != 0) return last_error();
+        } else if (errno != EEXIST) {
+            return last_error();
+        }
+    }
     root_fd_ = ::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (root_fd_ < 0) return last_error();
     // What direct I/O needs here: asked of a file, for a directory doesn't know.
@@ -54,27 +71,15 @@ Status UringStorage::open_root(const std::string& root) {
         }
         ::close(probe);
     }
-    fds_.reserve(1024);
     return {};
 }
 
-Result<FileId> UringStorage::adopt(int fd) {
+Result<FileId> UringFiles::adopt(int fd) {
     if (fd < 0) return last_error();
-    if (!free_.empty()) {
-        const uint32_t slot = free_.back();
-        free_.pop_back();
-        fds_[slot] = fd;
-        return FileId{slot};
-    }
-    if (fds_.size() == kFileCountMax) {
-        ::close(fd);
-        return error_of(Errc::kLimitExceeded, kFileCountMax);
-    }
-    fds_.push_back(fd);
-    return FileId{static_cast<uint32_t>(fds_.size() - 1)};
+    return storage_.adopt(fd);
 }
 
-Result<std::vector<std::string>> UringStorage::list(std::string_view directory) {
+Result<std::vector<std::string>> UringFiles::list(std::string_view directory) {
     const int fd =
         ::openat(root_fd_, or_dot(directory).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return last_error();
@@ -94,17 +99,17 @@ Result<std::vector<std::string>> UringStorage::list(std::string_view directory) 
     return names;
 }
 
-bool UringStorage::exists(std::string_view path) {
+bool UringFiles::exists(std::string_view path) {
     return ::faccessat(root_fd_, std::string(path).c_str(), F_OK, 0) == 0;
 }
 
-Status UringStorage::make_directory(std::string_view path) {
+Status UringFiles::make_directory(std::string_view path) {
     if (::mkdirat(root_fd_, std::string(path).c_str(), 0700) != 0 && errno != EEXIST)
         return last_error();
     return {};
 }
 
-Status UringStorage::sync_directory(std::string_view path) {
+Status UringFiles::sync_directory(std::string_view path) {
     const int fd = ::openat(root_fd_, or_dot(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return last_error();
     Status status;
@@ -113,11 +118,11 @@ Status UringStorage::sync_directory(std::string_view path) {
     return status;
 }
 
-Result<FileId> UringStorage::open(std::string_view path) {
+Result<FileId> UringFiles::open(std::string_view path) {
     return adopt(::openat(root_fd_, std::string(path).c_str(), O_RDWR | O_DIRECT | O_CLOEXEC));
 }
 
-Result<FileId> UringStorage::create(std::string_view path, uint64_t bytes) {
+Result<FileId> UringFiles::create(std::string_view path, uint64_t bytes) {
     const std::string name(path);
     const int fd =
         ::openat(root_fd_, name.c_str(), O_RDWR | O_DIRECT | O_CLOEXEC | O_CREAT | O_EXCL, 0600);
@@ -131,30 +136,28 @@ Result<FileId> UringStorage::create(std::string_view path, uint64_t bytes) {
     return adopt(fd);
 }
 
-Result<uint64_t> UringStorage::size(FileId file) {
+Result<uint64_t> UringFiles::size(FileId file) {
     struct stat info {};
-    if (::fstat(fd_of(file), &info) != 0) return last_error();
+    if (::fstat(storage_.fd_of(file), &info) != 0) return last_error();
     return static_cast<uint64_t>(info.st_size);
 }
 
-void UringStorage::close(FileId file) {
-    ::close(fd_of(file));
-    fds_[file.value] = -1;
-    free_.push_back(file.value);
+void UringFiles::close(FileId file) {
+    storage_.release(file);
 }
 
-Status UringStorage::remove(std::string_view path) {
+Status UringFiles::remove(std::string_view path) {
     if (::unlinkat(root_fd_, std::string(path).c_str(), 0) != 0) return last_error();
     return {};
 }
 
-Status UringStorage::rename(std::string_view from, std::string_view to) {
+Status UringFiles::rename(std::string_view from, std::string_view to) {
     if (::renameat(root_fd_, std::string(from).c_str(), root_fd_, std::string(to).c_str()) != 0)
         return last_error();
     return {};
 }
 
-Result<std::vector<std::byte>> UringStorage::read_all(std::string_view path) {
+Result<std::vector<std::byte>> UringFiles::read_all(std::string_view path) {
     const int fd = ::openat(root_fd_, std::string(path).c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) return last_error();
     std::vector<std::byte> bytes;
@@ -174,7 +177,7 @@ Result<std::vector<std::byte>> UringStorage::read_all(std::string_view path) {
     return bytes;
 }
 
-Status UringStorage::replace(std::string_view path, std::span<const std::byte> bytes) {
+Status UringFiles::replace(std::string_view path, std::span<const std::byte> bytes) {
     const std::string name(path);
     const std::string temporary = name + ".tmp";
     const int fd =
@@ -190,7 +193,7 @@ Status UringStorage::replace(std::string_view path, std::span<const std::byte> b
                                                      : std::string_view(name).substr(0, slash));
 }
 
-Status UringStorage::lock(std::string_view path) {
+Status UringFiles::lock(std::string_view path) {
     const std::string name(path);
     const int fd = ::openat(root_fd_, name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) return last_error();
@@ -213,7 +216,7 @@ Status UringStorage::lock(std::string_view path) {
     return {};
 }
 
-Result<uint64_t> UringStorage::free_bytes() {
+Result<uint64_t> UringFiles::free_bytes() {
     struct statvfs info {};
     if (::fstatvfs(root_fd_, &info) != 0) return last_error();
     return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;

@@ -1,11 +1,14 @@
 #include "dataplane/io/uring/uring_io.h"
 
+#include <vector>
+
 #include <sys/random.h>
 
 #include "dataplane/io/uring/ring.h"
 #include "dataplane/io/uring/system_clock.h"
 #include "dataplane/io/uring/uring_connections.h"
 #include "dataplane/io/uring/uring_datagrams.h"
+#include "dataplane/io/uring/uring_files.h"
 #include "dataplane/io/uring/uring_storage.h"
 
 namespace eagre::io {
@@ -13,17 +16,28 @@ namespace {
 
 class UringIoImpl final : public UringIo {
   public:
-    UringIoImpl() : storage_(ring_), connections_(ring_), datagrams_(ring_) {}
+    UringIoImpl() : storage_(ring_), files_(storage_), connections_(ring_), datagrams_(ring_) {}
 
     Status open(const UringOptions& options) {
         if (const Status opened = ring_.open(); !opened) return opened;
         ring_.set_sinks(&storage_, connections_.accept_sink(), connections_.poll_sink(), &datagrams_);
-        if (const Status opened = storage_.open_root(options.root); !opened) return opened;
+        if (const Status opened = files_.open_root(options.root, true); !opened) return opened;
         seed_ = kernel_random();
         return {};
     }
+    Result<Files*> add_root(const std::string& path, bool create) override {
+        if (path.empty()) {
+            further_.push_back(nullptr);
+            return nullptr;
+        }
+        auto files = std::make_unique<UringFiles>(storage_);
+        if (const Status opened = files->open_root(path, create); !opened) return opened.error();
+        further_.push_back(files.get());
+        roots_.push_back(std::move(files));
+        return further_.back();
+    }
     Io io() override {
-        return {ring_, connections_, datagrams_, storage_, storage_, clock_, seed_};
+        return {ring_, connections_, datagrams_, storage_, files_, clock_, seed_, further_};
     }
 
   private:
@@ -31,6 +45,9 @@ class UringIoImpl final : public UringIo {
     SystemClock clock_;
     Ring ring_;
     UringStorage storage_;
+    UringFiles files_;
+    std::vector<std::unique_ptr<UringFiles>> roots_;
+    std::vector<Files*> further_;
     UringConnections connections_;
     UringDatagrams datagrams_;
     uint64_t seed_ = 0;

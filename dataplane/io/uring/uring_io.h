@@ -33,6 +33,10 @@ class UringIo {
     /// Errors: kKernelTooOld (os_errno says what failed), kIo (root directory).
     static Result<std::unique_ptr<UringIo>> create(const UringOptions& options);
     virtual ~UringIo() = default;
+    /// One more root, the next of Io::further. `path` empty: a directory that is missing, its place
+    /// stays null. Not after io() was given to a core. Errors: kIo (os_errno ENOENT: not there and
+    /// not to be created).
+    virtual Result<Files*> add_root(const std::string& path, bool create) = 0;
     virtual Io io() = 0;
 };
 

@@ -1,4 +1,4 @@
-// The hot side: submit and reap. The cold side is in uring_files.cc.
+// The hot side: submit and reap. Names and small files are in uring_files.cc.
 #include "dataplane/io/uring/uring_storage.h"
 
 #include <unistd.h>
@@ -12,8 +12,6 @@ UringStorage::~UringStorage() {
     for (const int fd : fds_) {
         if (fd >= 0) ::close(fd);
     }
-    if (lock_fd_ >= 0) ::close(lock_fd_);
-    if (root_fd_ >= 0) ::close(root_fd_);
 }
 
 size_t UringStorage::submit(std::span<StorageOp* const> ops) {
@@ -56,6 +54,28 @@ size_t UringStorage::reap(std::span<StorageOp*> done) {
     EAGRE_ASSERT_GE(in_flight_, count);
     in_flight_ -= count;
     return count;
+}
+
+Result<FileId> UringStorage::adopt(int fd) {
+    EAGRE_ASSERT_GE(fd, 0);
+    if (!free_.empty()) {
+        const uint32_t slot = free_.back();
+        free_.pop_back();
+        fds_[slot] = fd;
+        return FileId{slot};
+    }
+    if (fds_.size() == kFileCountMax) {
+        ::close(fd);
+        return error_of(Errc::kLimitExceeded, kFileCountMax);
+    }
+    fds_.push_back(fd);
+    return FileId{static_cast<uint32_t>(fds_.size() - 1)};
+}
+
+void UringStorage::release(FileId file) {
+    ::close(fd_of(file));
+    fds_[file.value] = -1;
+    free_.push_back(file.value);
 }
 
 int UringStorage::fd_of(FileId file) const {
