@@ -1,10 +1,24 @@
 #include "dataplane/box.h"
 
+#include <algorithm>
 #include <new>
 
 #include "wire/base/assert.h"
 
 namespace eagre {
+
+void Box::take(const DirectorySet& set) {
+    box_id_high = set.identity.id_high;
+    box_id_low = set.identity.id_low;
+    journal_count = set.identity.journal_count;
+    options.journal.segment_bytes = set.identity.segment_bytes;
+    journal_available = set.journal_available;
+    journal_directory = set.identity.journal_directory;
+    for (const OpenedDirectory& each : set.directories) {
+        directory_paths.push_back(each.path);
+        directory_available.push_back(each.files != nullptr);
+    }
+}
 
 Status Box::prepare() {
     EAGRE_ASSERT_GE(core_count, 1U);
@@ -37,6 +51,10 @@ Status Box::prepare() {
     events.resize(core_count, nullptr);
     ports.resize(core_count, 0);
     journal_available.resize(journal_count, true);
+    journal_directory.resize(journal_count, 0);
+    journal_core = assign_cores(journal_directory, core_count);
+    directory_paths.resize(std::max<size_t>(1, directory_paths.size()));
+    directory_available.resize(directory_paths.size(), true);
     return {};
 }
 

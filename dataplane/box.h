@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "dataplane/directory_set.h"
 #include "dataplane/io/events.h"
 #include "dataplane/options.h"
 #include "dataplane/reactor/outlet.h"
@@ -75,6 +76,10 @@ struct Box {
     uint32_t core_count = 0;
     uint32_t journal_count = 0;
     std::vector<bool> journal_available;                           // By journal id.
+    std::vector<uint32_t> journal_directory;                       // By journal id: 0 the main one, see directory_set.h.
+    std::vector<CoreIndex> journal_core;                           // By journal id, those that are missing included.
+    std::vector<std::string> directory_paths;                      // By directory.
+    std::vector<bool> directory_available;
     std::vector<uint16_t> ports;                                   // By core.
     std::vector<std::vector<reactor::SpscRing>> rings;             // rings[from][to]: requests and cold messages
     std::vector<std::vector<reactor::SpscRing>> reply_rings;       // reply_rings[from][to]
@@ -83,8 +88,10 @@ struct Box {
     void* board = nullptr;                                         // wire/shm/stats.h
     std::atomic<bool> stop{false};
 
-    CoreIndex core_of(JournalId journal) const { return CoreIndex{journal.value % core_count}; }
-    /// Makes rings and, if `board` is null, a private board. Call once counts and options are set.
+    CoreIndex core_of(JournalId journal) const { return journal_core[journal.value]; }
+    /// Takes over whose this box is and what it consists of.
+    void take(const DirectorySet& set);
+    /// Makes rings and, if `board` is null, a private board; gives every journal a core. Call once counts and options are set.
     Status prepare();
 };
 

@@ -1,21 +1,10 @@
 #include "dataplane/core.h"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "wire/base/assert.h"
 
 namespace eagre {
-namespace {
-
-std::string journal_directory(uint32_t id) {
-    char name[32];
-    std::snprintf(name, sizeof(name), "journal-%04u", id);
-    return name;
-}
-
-}  // namespace
-
 Core::Core(Box& box, CoreIndex index, io::Io io)
     : box_(box),
       index_(index),
@@ -56,8 +45,9 @@ Result<std::unique_ptr<Core>> Core::create(Box& box, CoreIndex index, io::Io io)
         options.id = JournalId{id};
         options.box_id_high = box.box_id_high;
         options.box_id_low = box.box_id_low;
-        options.directory = journal_directory(id);
-        auto journal = journal::Journal::open(core->io_, options);
+        options.directory = journal_directory_name(id);
+        io::Io journal_io = io.in_directory(box.journal_directory[id]);
+        auto journal = journal::Journal::open(journal_io, options);
         if (!journal) return journal.error();
         auto slot = std::make_unique<JournalSlot>(
             JournalSlot{JournalId{id}, std::move(*journal), ack::AckQueue(box.options.ack_queue_count), 0, false});

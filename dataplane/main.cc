@@ -5,6 +5,7 @@
 #include <cinttypes>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,7 +13,7 @@
 
 #include "dataplane/box.h"
 #include "dataplane/core.h"
-#include "dataplane/data_directory.h"
+#include "dataplane/directory_set.h"
 #include "dataplane/gate/key_store.h"
 #include "dataplane/io/uring/shared_file.h"
 #include "dataplane/io/uring/system_clock.h"
@@ -80,8 +81,13 @@ void core_main(Box& box, uint32_t index, const tls::TlsContext* tls, Startup& st
     std::unique_ptr<io::TlsConnections> encrypted;
     std::unique_ptr<Core> core;
     auto made = io::UringIo::create({box.options.data});
-    if (!made) {
-        give_up(made.error());
+    Status rooted = made ? Status() : made.error();
+    for (size_t number = 1; rooted && number < box.directory_paths.size(); ++number) {
+        const auto root = (*made)->add_root(box.directory_available[number] ? box.directory_paths[number] : std::string(), false);
+        if (!root) rooted = root.error();
+    }
+    if (!rooted) {
+        give_up(rooted.error());
     } else {
         io = std::move(*made);
         const io::Io plain = io->io();
@@ -90,7 +96,8 @@ void core_main(Box& box, uint32_t index, const tls::TlsContext* tls, Startup& st
         }
         io::Connections& connections = encrypted != nullptr ? *encrypted : plain.connections;
         auto created = Core::create(box, CoreIndex{index},
-                                    {plain.events, connections, plain.datagrams, plain.storage, plain.files, plain.clock, plain.seed});
+                                    {plain.events, connections, plain.datagrams, plain.storage, plain.files, plain.clock, plain.seed,
+                                     plain.further});
         if (!created) give_up(created.error());
         else core = std::move(*created);
     }
@@ -126,6 +133,21 @@ void core_main(Box& box, uint32_t index, const tls::TlsContext* tls, Startup& st
     startup.barrier.arrive_and_wait();  // Nobody wakes a core that is gone.
 }
 
+// Further directories as absolute paths without links; the main one stays as it was given. Returns what is wrong.
+std::string settle_paths(Options& options) {
+    std::vector<std::string> paths{options.data};
+    paths.insert(paths.end(), options.also.begin(), options.also.end());
+    for (std::string& path : paths) {
+        std::error_code error;
+        std::filesystem::path settled = std::filesystem::weakly_canonical(path, error);
+        if (!settled.has_filename() && settled.has_parent_path()) settled = settled.parent_path();  // "DIR/" is DIR.
+        if (!error) path = settled.string();
+    }
+    if (const std::string wrong = check_paths(paths); !wrong.empty()) return wrong;
+    options.also.assign(paths.begin() + 1, paths.end());
+    return {};
+}
+
 int serve(Options options) {
     for (const uint32_t cpu : options.cpus) {
         if (!io::cpu_is_usable(cpu)) {
@@ -135,6 +157,10 @@ int serve(Options options) {
     }
     if (!is_loopback(options.listen) && !options.insecure && !options.auth) {
         return fail(options.listen.c_str(), error_of(Errc::kInsecure));
+    }
+    if (const std::string wrong = settle_paths(options); !wrong.empty()) {
+        std::fprintf(stderr, "eagred: --also: %s\n", wrong.c_str());
+        return 2;
     }
     if (!options.auth && !is_loopback(options.listen)) {
         std::fprintf(stderr, "eagred: WARNING: listening on %s without authentication: anybody who reaches it can read and write\n",
@@ -154,21 +180,22 @@ int serve(Options options) {
     };
 
     box.core_count = static_cast<uint32_t>(options.cpus.size());
-    // Identity and lock live as long as this back end: the directory is ours until the end.
+    // Identity and locks live as long as this back end: the directories are ours until the end.
     auto directory_io = io::UringIo::create({options.data});
     if (!directory_io) return end(fail(options.data.c_str(), directory_io.error()));
     io::Files& files = (*directory_io)->io().files;
-    const auto identity =
-        open_data_directory(files, box.core_count, options.journal.segment_bytes, (*directory_io)->io().seed);
-    if (!identity) return end(fail(options.data.c_str(), identity.error()));
+    DirectoryRequest request{options.data, options.also, box.core_count, options.journal.segment_bytes, (*directory_io)->io().seed};
+    DirectoryFault fault;
+    const auto directories = open_directories(
+        files, [&](const std::string& path, bool create) { return (*directory_io)->add_root(path, create); }, request, fault);
+    if (!directories) return end(fail(fault.path.c_str(), fault.error));
+    for (const std::string& note : directories->notes) std::fprintf(stderr, "eagred: %s\n", note.c_str());
     for (size_t at = 0; at < box.datagram_secret.size(); at += sizeof(uint64_t)) {
         const uint64_t random = io::kernel_random();
         std::memcpy(box.datagram_secret.data() + at, &random, sizeof(random));
     }
-    box.box_id_high = identity->id_high;
-    box.box_id_low = identity->id_low;
-    box.journal_count = identity->journal_count;
-    options.journal.segment_bytes = identity->segment_bytes;
+    box.options = options;
+    box.take(*directories);
     std::unique_ptr<tls::TlsContext> tls;
     if (!options.tls_cert.empty()) {
         auto made = tls::TlsContext::server(options.tls_cert, options.tls_key);
@@ -186,14 +213,6 @@ int serve(Options options) {
         fail("keys.sealed does not open; no key is honoured until eagre-control has told them anew", keys.error());
     }
     if (files.exists("ports")) (void)files.remove("ports");
-    box.options = options;
-    for (uint32_t id = 0; id < box.journal_count; ++id) {
-        char name[32];
-        std::snprintf(name, sizeof(name), "journal-%04u", id);
-        const bool there = files.exists(name);
-        box.journal_available.push_back(there);
-        if (!there) std::fprintf(stderr, "eagred: %s is missing: its shards are unavailable until it is back\n", name);
-    }
     auto board = io::SharedFile::create(options.data + "/stats.shm",
                                         shm::stats_file_bytes(box.core_count, options.stats_shard_capacity));
     if (!board) return end(fail("stats.shm", board.error()));

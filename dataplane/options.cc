@@ -1,5 +1,6 @@
 #include "dataplane/options.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <string_view>
@@ -15,7 +16,9 @@ constexpr const char* kHelp =
 Usage: eagred --data DIR [options]
 
   --data DIR              data directory; created when empty
-  --cores LIST            CPUs to pin one reactor each to, as 0 or 0,2 or 0-3   (0)
+  --also DIR              one more data directory, as a rule on another device; may be given several times. Remembered: from
+                          then on it is opened without being named; name it again where it is mounted elsewhere
+  --cores LIST            CPUs to pin one reactor each to, as 0 or 0,2 or 0-3; may differ from start to start  (0)
   --listen ADDRESS        numeric address to listen on                          (127.0.0.1)
   --port P                core k listens on P + k; 0 takes any free ports       (4568)
   --auth on|off           on: nobody comes in without a key (eagre key create)  (off)
@@ -25,8 +28,9 @@ Usage: eagred --data DIR [options]
   --wait POLICY           spin, adaptive or block                               (adaptive)
   --sched POLICY          other or idle: SCHED_IDLE, for cores kept for Eagre   (other)
   --segment-bytes N       size of a journal segment, fixed at the first start   (134217728)
-  --ready-segments N      segments kept zeroed ahead, per core                  (2)
-  --window-bytes N        memory for the recent past, per core                  (33554432)
+  --ready-segments N      segments kept zeroed ahead, per journal               (2)
+  --window-bytes N        memory for the recent past, per journal; there is one for every core in every data directory
+                                                                                (33554432)
   --commit-bytes N        a commit is sealed at this size                       (1048576)
   --prepare-bytes-per-s N rate of zeroing ahead                                 (536870912)
   --shards-max N          shards per core                                       (16384)
@@ -40,6 +44,7 @@ Sizes take suffixes K, M, G (powers of 1024).
 Examples:
   eagred --data /var/lib/eagre
   eagred --data /fast/eagre --cores 2,3 --wait spin --sched idle
+  eagred --data /var/lib/eagre --also /mnt/nvme1/eagre
 )";
 
 bool parse_number(std::string_view text, uint64_t& value) {
@@ -59,6 +64,7 @@ bool parse_number(std::string_view text, uint64_t& value) {
 
 bool parse_cpus(std::string_view text, std::vector<uint32_t>& cpus) {
     cpus.clear();
+    if (text.ends_with(',')) return false;
     while (!text.empty()) {
         const size_t comma = text.find(',');
         const std::string_view part = text.substr(0, comma);
@@ -70,7 +76,11 @@ bool parse_cpus(std::string_view text, std::vector<uint32_t>& cpus) {
         last = first;
         if (dash != std::string_view::npos && !parse_number(part.substr(dash + 1), last)) return false;
         if (last < first || last > 4095) return false;
-        for (uint64_t cpu = first; cpu <= last; ++cpu) cpus.push_back(static_cast<uint32_t>(cpu));
+        for (uint64_t cpu = first; cpu <= last; ++cpu) {
+            // One reactor to a CPU: two would only take turns.
+            if (std::find(cpus.begin(), cpus.end(), cpu) != cpus.end()) return false;
+            cpus.push_back(static_cast<uint32_t>(cpu));
+        }
     }
     return !cpus.empty() && cpus.size() <= kCoreCountMax;
 }
@@ -89,6 +99,7 @@ bool set_mutant(std::string_view name, journal::Mutants& mutants) {
 bool apply(Options& o, std::string_view name, std::string_view value) {
     uint64_t number = 0;
     const bool is_number = parse_number(value, number);
+    if (name == "--also") return o.also.emplace_back(value), !value.empty();
     if (name == "--data") return o.data = std::string(value), !value.empty();
     if (name == "--cores") return parse_cpus(value, o.cpus);
     if (name == "--listen") return o.listen = std::string(value), !value.empty();
@@ -119,7 +130,7 @@ bool apply(Options& o, std::string_view name, std::string_view value) {
 
 ParsedOptions parse_options(int argc, char** argv) {
     static constexpr std::string_view kWithValue[] = {
-        "--data", "--cores", "--listen", "--port", "--auth", "--tls-cert", "--tls-key", "--wait", "--sched", "--segment-bytes", "--ready-segments",
+        "--data", "--also", "--cores", "--listen", "--port", "--auth", "--tls-cert", "--tls-key", "--wait", "--sched", "--segment-bytes", "--ready-segments",
         "--window-bytes", "--commit-bytes", "--prepare-bytes-per-s", "--shards-max", "--mutant"};
     ParsedOptions parsed;
     for (int i = 1; i < argc; ++i) {

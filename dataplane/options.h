@@ -14,6 +14,7 @@ namespace eagre {
 
 struct Options {
     std::string data = "";                    // Data directory; must be given.
+    std::vector<std::string> also;            // Further data directories: new ones, or where known ones are now.
     std::vector<uint32_t> cpus{0};            // One reactor on each.
     std::string listen = "127.0.0.1";
     uint16_t port = kPortDefault;             // Core k listens on port + k; 0: any, see DATA/ports.

@@ -60,9 +60,10 @@ uint64_t Core::wait_ns() const {
 }
 
 // While more than half the window waits for the device, receiving more would only move the waiting from the socket to us.
+// One slow device among several holds up nobody but those who write to it: their frames wait where append finds no room.
 bool Core::journals_behind() const {
     const uint64_t limit = box_.options.journal.window_bytes / 2;
-    return std::any_of(journals_.begin(), journals_.end(), [limit](const auto& slot) {
+    return !journals_.empty() && std::all_of(journals_.begin(), journals_.end(), [limit](const auto& slot) {
         return slot->acks.full() || slot->waiting_bytes > limit;
     });
 }

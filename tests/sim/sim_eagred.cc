@@ -1,8 +1,5 @@
 #include "tests/sim/sim_eagred.h"
 
-#include <cstdio>
-
-#include "dataplane/data_directory.h"
 #include "dataplane/gate/key_store.h"
 #include "dataplane/recovered.h"
 
@@ -24,24 +21,22 @@ Status SimEagred::bring_up(const Options& options) {
     box_.options = options;
     box_.core_count = static_cast<uint32_t>(options.cpus.size());
     io::Io first = node_.io(0);
-    const auto identity = open_data_directory(first.files, box_.core_count,
-                                              options.journal.segment_bytes, first.seed);
-    if (!identity) return identity.error();
-    box_.box_id_high = identity->id_high;
-    box_.box_id_low = identity->id_low;
-    box_.journal_count = identity->journal_count;
-    box_.options.journal.segment_bytes = identity->segment_bytes;
-    for (uint32_t id = 0; id < box_.journal_count; ++id) {
-        char name[32];
-        std::snprintf(name, sizeof(name), "journal-%04u", id);
-        box_.journal_available.push_back(identity->fresh || first.files.exists(name));
-    }
+    SubRoots roots(first.files);
+    DirectoryFault fault;
+    const auto directories = open_directories(
+        first.files,
+        [&roots](const std::string& path, bool create) { return roots.open(path, create); },
+        {"main", options.also, box_.core_count, options.journal.segment_bytes, first.seed}, fault);
+    if (!directories) return directories.error();
+    box_.take(*directories);
     auto keys = gate::load_keys(first.files, box_.master_key, box_.box_id_high, box_.box_id_low);
     if (!keys) return keys.error();
     box_.keys = std::move(*keys);
     if (const Status prepared = box_.prepare(); !prepared) return prepared;
     for (uint32_t index = 0; index < box_.core_count; ++index) {
-        auto core = Core::create(box_, CoreIndex{index}, node_.io(index));
+        io::Io io = node_.io(index);
+        io.further = further_roots(io.files, *directories);
+        auto core = Core::create(box_, CoreIndex{index}, io);
         if (!core) return core.error();
         box_.incarnation = std::max(box_.incarnation, (*core)->incarnation());
         cores_.push_back(std::move(*core));
@@ -57,6 +52,18 @@ Status SimEagred::bring_up(const Options& options) {
     if (const Status control = all[0]->listen_control(kDataplaneSocket); !control) return control;
     for (Core* core : all) actors_.push_back(world_.add_actor([core] { core->turn(); }));
     return {};
+}
+
+std::span<io::Files* const> SimEagred::further_roots(io::Files& files,
+                                                     const DirectorySet& directories) {
+    auto& roots = further_.emplace_back();
+    for (size_t number = 1; number < directories.directories.size(); ++number) {
+        const OpenedDirectory& each = directories.directories[number];
+        if (each.files != nullptr)
+            sub_files_.push_back(std::make_unique<SubFiles>(files, each.path));
+        roots.push_back(each.files != nullptr ? sub_files_.back().get() : nullptr);
+    }
+    return roots;
 }
 
 Status SimEagred::stop() {

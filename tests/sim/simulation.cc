@@ -54,7 +54,7 @@ class Simulation {
         faults.net_delay_per_million = 500;
         return faults;
     }
-    Options box_options() const;
+    Options box_options();
     bool start();
     void crash(const CrashPlan& plan);
     void disturb();
@@ -96,9 +96,14 @@ void Simulation::say(const char* format, ...) const {
     std::fputc('\n', stderr);
 }
 
-Options Simulation::box_options() const {
+Options Simulation::box_options() {
     Options options;
-    options.cpus = {0, 1};
+    // Each start has the cores and the directories it gets: journals are made for new ones and move
+    // together on fewer.
+    options.cpus.clear();
+    const auto core_count = static_cast<uint32_t>(1 + chaos_.below(3));
+    for (uint32_t cpu = 0; cpu < core_count; ++cpu) options.cpus.push_back(cpu);
+    if (chaos_.below(4) == 0) options.also = {"also-1"};
     options.wait = reactor::WaitPolicy::kSpin;
     options.stats_shard_capacity = 16;
     options.ack_queue_count = 4096;
@@ -270,8 +275,9 @@ void Simulation::come_back() {
             }
         }
         if (!eagred_ && !start()) return;
-        say("eagred is up, incarnation %" PRIu64 ", late writes %zu",
-            eagred_->cores()[0]->incarnation(), disk_->late_write_count());
+        say("eagred is up, incarnation %" PRIu64 ", %zu cores, %u journals, late writes %zu",
+            eagred_->box().incarnation, eagred_->cores().size(), eagred_->box().journal_count,
+            disk_->late_write_count());
     }
     if (!control_.alive() && tick_ >= control_down_until_tick_) {
         control_.start();

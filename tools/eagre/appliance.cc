@@ -46,6 +46,8 @@ void Appliance::start_dataplane() {
                                           "--listen", options_.listen,
                                           "--port",   fmt::format("{}", options_.port),
                                           "--wait",   options_.wait};
+    for (const std::string& directory : options_.also)
+        arguments.insert(arguments.end(), {"--also", directory});
     if (!options_.cores.empty()) arguments.insert(arguments.end(), {"--cores", options_.cores});
     if (options_.insecure) arguments.emplace_back("--insecure");
     arguments.insert(arguments.end(), {"--auth", options_.auth});

@@ -15,6 +15,7 @@ namespace eagre::cli {
 
 struct ApplianceOptions {
     std::string data;
+    std::vector<std::string> also;  // As eagred's --also.
     std::string cores;  // As eagred's --cores; empty: its default.
     std::string listen = "127.0.0.1";
     uint16_t port = kPortDefault;  // 0: any free one.

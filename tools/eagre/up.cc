@@ -56,8 +56,14 @@ void add_up(CLI::App& app, int& status) {
     options->data = default_data_directory();
     command->add_option("--data", options->data,
                         "Data directory [$EAGRE_DATA or ~/.local/share/eagre]");
-    command->add_option("--cores", options->cores,
-                        "CPUs to run a reactor on, like 0 or 2,3 or 2-5 [0]");
+    command
+        ->add_option("--also", options->also,
+                     "One more data directory, on another device (repeatable). Remembered: name it "
+                     "once, and again where it moved")
+        ->allow_extra_args(false);
+    command->add_option(
+        "--cores", options->cores,
+        "CPUs to run a reactor on, like 0 or 2,3 or 2-5; may differ from start to start [0]");
     command->add_option("--listen", options->listen, "Numeric address to listen on [127.0.0.1]");
     command->add_option("--port", options->port,
                         "Port of core 0; core k listens on port + k; 0: any [4568]");
@@ -85,6 +91,7 @@ void add_up(CLI::App& app, int& status) {
         "Examples:\n"
         "  eagre up\n"
         "  eagre up --data /var/lib/eagre --cores 2-3 --wait spin\n"
+        "  eagre up --data /var/lib/eagre --also /mnt/nvme1/eagre\n"
         "  eagre up --listen 0.0.0.0 --auth on        for those who have a key\n"
         "  eagre up --listen 0.0.0.0 --insecure       on a network that you trust\n"
         "  eagre up --port 0 --eagred=--segment-bytes=67108864");

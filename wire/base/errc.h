@@ -50,7 +50,7 @@ enum class Errc : uint16_t {
     kJournalFailed = 63,      // The journal refuses work until it is recovered.
     // -- Start-up and operator.
     kNewerFormat = 70,        // Data directory written by a newer Eagre; detail = its format version.
-    kForeignBox = 71,         // A journal that belongs to another box id.
+    kForeignBox = 71,         // A journal or data directory that belongs to another box id.
     kLocked = 72,             // The data directory is locked by another eagred; detail = its pid if known.
     kPortInUse = 73,          // Another process listens there; detail = port.
     kKernelTooOld = 74,       // io_uring lacks a needed feature.
@@ -60,6 +60,7 @@ enum class Errc : uint16_t {
     kDisconnected = 78,       // The other side closed or cannot be reached. Retry.
     kCorruptDirectory = 79,   // A file of the data directory is not what it should be.
     kNotADirectory = 80,      // Not an Eagre data directory.
+    kDirectoryTwice = 89,     // Operator: two places with one further data directory: a copy, or one mounted twice.
     // -- Identity.
     kUnauthenticated = 90,    // Caller: no key, an unknown, revoked or expired one, or a wrong secret. UnrecognizedClientException.
     kAccessDenied = 91,       // Caller: the key's policy does not allow this; detail = the actions missing. AccessDeniedException.
