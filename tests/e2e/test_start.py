@@ -55,10 +55,11 @@ class Start(unittest.TestCase):
     def test_catalogue_of_a_newer_schema(self):
         self.once()
         with sqlite3.connect(self.box.path("catalog.sqlite")) as catalog:
+            ours = catalog.execute("PRAGMA user_version").fetchone()[0]
             catalog.execute("PRAGMA user_version = 99")
         self.assert_refused(self.box.spawn_control(), "newer Eagre", "NewerFormat")
         with sqlite3.connect(self.box.path("catalog.sqlite")) as catalog:
-            catalog.execute("PRAGMA user_version = 2")
+            catalog.execute(f"PRAGMA user_version = {ours}")
         self.assert_unharmed()
 
     def test_journal_of_another_box(self):
