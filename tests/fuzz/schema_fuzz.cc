@@ -10,6 +10,7 @@
 #include "wire/identity/key_set.h"
 #include "wire/schema/admin_generated.h"
 #include "wire/schema/control_generated.h"
+#include "wire/schema/groups_generated.h"
 #include "wire/schema/request_generated.h"
 
 using namespace eagre;
@@ -111,6 +112,22 @@ uint64_t read(const wire::AdminReply* reply) {
     return reply->code() + reply->detail() + read(reply->message()) + read(reply->streams());
 }
 
+uint64_t read(const wire::GroupRequest* request) {
+    uint64_t sum = static_cast<uint64_t>(request->op()) + read(request->stream()) + read(request->group()) +
+                   read(request->member()) + request->session() + request->wait_ms();
+    for (uint32_t i = 0; request->marks() != nullptr && i < request->marks()->size(); ++i)
+        sum += request->marks()->Get(i)->token() + request->marks()->Get(i)->flags();
+    return sum;
+}
+uint64_t read(const wire::GroupReply* reply) {
+    uint64_t sum = reply->session() + reply->version() + read(reply->message());
+    for (uint32_t i = 0; reply->leases() != nullptr && i < reply->leases()->size(); ++i)
+        sum += reply->leases()->Get(i)->token() + reply->leases()->Get(i)->flags();
+    for (uint32_t i = 0; reply->refusals() != nullptr && i < reply->refusals()->size(); ++i)
+        sum += reply->refusals()->Get(i)->code() + reply->refusals()->Get(i)->detail();
+    return sum;
+}
+
 // Depth: reply -> streams -> shards is 3; one to spare. Tables: every shard of a full box, its
 // stream, and the root.
 constexpr flatbuffers::uoffset_t kDepthMax = 4;
@@ -129,7 +146,7 @@ void check(std::span<const std::byte> payload) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (size < 1) return 0;
     const fuzz::AlignedInput input({data + 1, size - 1});
-    switch (data[0] % 11) {
+    switch (data[0] % 13) {
         case 0:
             check<wire::Hello>(input.bytes());
             break;
@@ -159,6 +176,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
             break;
         case 10:
             check<wire::Proof>(input.bytes());
+            break;
+        case 11:
+            check<wire::GroupRequest>(input.bytes());
+            break;
+        case 12:
+            check<wire::GroupReply>(input.bytes());
             break;
         default:
             check<wire::AdminReply>(input.bytes());

@@ -67,6 +67,13 @@ constexpr ErrcText kTexts[] = {
     {Errc::kTlsRequired, false, "TlsRequired", "this port speaks TLS: connect with --tls"},
     {Errc::kTlsFailed, false, "TlsFailed", "no TLS session came about: check --tls-ca, the name in the certificate, and that the port speaks TLS"},
     {Errc::kBadCertificate, false, "BadCertificate", "the certificate or its private key can't be read, or they don't fit each other"},
+    {Errc::kUnknownGroup, false, "UnknownGroup", "the stream has no such consumer group: see 'eagre group list'"},
+    {Errc::kGroupExists, false, "GroupExists", "the stream has a consumer group of this name: choose another name, or 'eagre group reset' it"},
+    {Errc::kGroupBusy, false, "GroupBusy", "members of the group are active: stop them first, or say --force and they lose their leases"},
+    {Errc::kUnknownMember, false, "UnknownMember", "the group does not know this member, or took it for dead: join again"},
+    {Errc::kMemberReplaced, false, "MemberReplaced", "another process has joined the group under this member's name: give each its own"},
+    {Errc::kLeaseLost, false, "LeaseLost", "the shard has been leased to another member: stop reading it; what is not checkpointed is read again there"},
+    {Errc::kCheckpointBehind, false, "CheckpointBehind", "a checkpoint does not run backwards: to read again use 'eagre group reset'"},
 };
 
 const ErrcText* find(Errc code) {

@@ -72,6 +72,14 @@ enum class Errc : uint16_t {
     kTlsRequired = 97,        // Caller: this port speaks TLS. Connection closed.
     kTlsFailed = 98,          // Either side: no TLS session came about (certificate, name, version). Connection closed.
     kBadCertificate = 99,     // Operator: certificate or private key cannot be read, or don't fit each other.
+    // -- Consumer groups.
+    kUnknownGroup = 110,      // Caller: no group of this name on the stream (or deleted). ResourceNotFoundException.
+    kGroupExists = 111,       // Caller: the stream has a group of this name. ResourceInUseException.
+    kGroupBusy = 112,         // Caller: not while members are active; detail = how many. ResourceInUseException.
+    kUnknownMember = 113,     // Caller: never joined, left, or was silent for too long and taken for dead: join again.
+    kMemberReplaced = 114,    // Caller: another process has joined under this member's name. Do not join again.
+    kLeaseLost = 115,         // Caller: the shard has been leased anew; detail = the token that counts now. Stop reading it.
+    kCheckpointBehind = 116,  // Caller: below the checkpoint that the lease has; detail = that.
 };
 
 /// Name as in the source without the k, for logs and JSON ("ShardClosed").

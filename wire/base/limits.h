@@ -39,6 +39,13 @@ inline constexpr uint32_t kTagCountMax = 50;                               // Ki
 inline constexpr uint32_t kTagKeyCharactersMax = 128;
 inline constexpr uint32_t kTagValueCharactersMax = 256;
 
+// -- Consumer groups.
+inline constexpr size_t kGroupNameBytesMax = 128;                          // As a stream's.
+inline constexpr size_t kMemberNameBytesMax = 128;
+inline constexpr uint32_t kGroupHeartbeatMsDefault = 3000;
+inline constexpr uint32_t kGroupHeartbeatMsMin = 300;
+inline constexpr uint32_t kGroupHeartbeatMsMax = 60'000;
+
 // -- Datagrams.
 /// Numbered packets of one session that may be on their way: the box keeps those that come too early until the gap is filled.
 inline constexpr uint32_t kDatagramWindow = 1024;

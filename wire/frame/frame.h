@@ -41,6 +41,10 @@ enum class FrameKind : uint8_t {
     kCommandReply = 21,    // payload CommandReply
     kChallenge = 24,       // payload Challenge: answer to a hello that names a key
     kProof = 25,           // payload Proof -> kHelloReply
+    kGroup = 26,           // payload GroupRequest -> kGroupReply; the dataplane passes it on to control, and the answer back
+    kGroupReply = 27,      // payload GroupReply, or none with an error
+    kMeasure = 28,         // header only: how much of a shard lies behind a sequence number -> kMeasureReply
+    kMeasureReply = 29,    // header only
     kError = 30,           // header only: reply to a frame that could not be understood; the connection is closed after it
 };
 inline constexpr uint8_t kFrameKindMax = 30;
@@ -77,6 +81,10 @@ enum class Position : uint16_t {
 ///  Credit       shard    -               credit bytes     -                   -
 ///  Deliver      shard    arrival ns      durable tail     first in the run    records in the run
 ///  DeliverEnd   shard    Error::detail   durable tail     next to read        -
+///  Measure      shard    -               -                first unread        -
+///  MeasureReply shard    as below        durable tail     bytes unread        -
+///
+/// MeasureReply: detail is the arrival time of the first unread record in ns, 0 when there is none, Error::detail with an error.
 ///
 /// "Durable tail" is the sequence number that the next durable record will get. A reader that asked for a number in
 /// the middle of a run gets the whole run and skips (wanted - sequence) records. A subscription is named by the
