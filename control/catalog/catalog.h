@@ -72,6 +72,38 @@ struct KeyRow {
     uint64_t revision = 0;     // As in StreamRow.
 };
 
+using GroupId = Strong<struct GroupIdTag, uint64_t>;
+
+/// A consumer group: how far one team has read one stream, and who reads (control/consumers/).
+struct GroupRow {
+    GroupId id;
+    StreamId stream;
+    std::string name;           // One group of each name on a stream.
+    uint64_t heartbeat_ms = 0;  // A member that is silent for so long is taken for dead.
+    uint64_t created_ns = 0;    // Wall clock, ns since 1970.
+    uint64_t revision = 0;      // As in StreamRow.
+};
+
+/// A shard in a group. Absent rows are those whose fields would all be as here.
+struct LeaseRow {
+    GroupId group;
+    ShardId shard;
+    uint64_t token = 0;          // Of the last owner; a new owner gets a larger one.
+    std::string member;          // Owner; empty: nobody.
+    SequenceNumber next;         // Checkpoint: everything before it is done with. 0: from the trim horizon.
+    bool ended = false;          // A closed shard that has been read to its end.
+    uint64_t checkpoint_ns = 0;  // Wall clock of the last checkpoint; 0: none.
+    friend bool operator==(const LeaseRow&, const LeaseRow&) = default;
+};
+
+struct MemberRow {
+    GroupId group;
+    std::string name;
+    uint64_t session = 0;    // Tells one process under this name from the next.
+    uint64_t joined_ns = 0;  // Wall clock.
+    friend bool operator==(const MemberRow&, const MemberRow&) = default;
+};
+
 struct MetaRow {
     Epoch epoch;             // Last one taken.
     StreamId stream_id_max;  // Highest ever handed out.
@@ -95,7 +127,8 @@ struct KeyVersion {
 };
 
 /// One compare-and-swap over several rows. The revision in each put row and in `put_meta` is the
-/// one expected to be stored (0: no such row yet); a shard is guarded by the row of its stream.
+/// one expected to be stored (0: no such row yet); a shard is guarded by the row of its stream, leases
+/// and members by there being their group. Groups go with their stream.
 /// Deletions are applied before puts, puts in order.
 struct Change {
     std::vector<StreamVersion> delete_streams;  // With their shards.
@@ -105,9 +138,20 @@ struct Change {
     std::optional<MetaRow> put_meta;
     std::vector<KeyVersion> delete_keys;
     std::vector<KeyRow> put_keys;
+    std::vector<GroupId> delete_groups;  // With their leases and members.
+    std::vector<GroupRow> put_groups;
+    std::vector<LeaseRow> delete_leases;  // Named by group and shard.
+    std::vector<LeaseRow> put_leases;
+    std::vector<MemberRow> delete_members;  // Named by group and name.
+    std::vector<MemberRow> put_members;
     bool empty() const {
         return delete_streams.empty() && delete_shards.empty() && put_streams.empty() &&
-               put_shards.empty() && !put_meta && delete_keys.empty() && put_keys.empty();
+               put_shards.empty() && !put_meta && delete_keys.empty() && put_keys.empty() &&
+               !has_groups();
+    }
+    bool has_groups() const {
+        return !delete_groups.empty() || !put_groups.empty() || !delete_leases.empty() ||
+               !put_leases.empty() || !delete_members.empty() || !put_members.empty();
     }
 };
 
@@ -128,8 +172,12 @@ class Catalog {
     virtual Result<MetaRow> meta() = 0;
     /// By id, the revoked ones too.
     virtual Result<std::vector<KeyRow>> keys() = 0;
+    /// By id; leases by shard, members by name.
+    virtual Result<std::vector<GroupRow>> groups() = 0;
+    virtual Result<std::vector<LeaseRow>> leases(GroupId group) = 0;
+    virtual Result<std::vector<MemberRow>> members(GroupId group) = 0;
     /// Applies `change` and returns true when it is durable; false, and nothing is changed, when a
-    /// revision is not the expected one. Errors: kStreamExists, kKeyExists (the name belongs to another id),
+    /// revision is not the expected one. Errors: kStreamExists, kKeyExists, kGroupExists (the name belongs to another id),
     /// kDiskFull, kIo, kCorruptDirectory. Nothing is changed then.
     virtual Result<bool> apply(const Change& change) = 0;
     /// `watcher` hears of every change applied from now on, before apply() returns. Null: nobody.

@@ -6,6 +6,7 @@
 
 #include <unistd.h>
 
+#include "control/catalog/sqlite_groups.h"
 #include "control/catalog/sqlite_handle.h"
 #include "control/catalog/sqlite_schema.h"
 #include "control/log/log.h"
@@ -42,6 +43,13 @@ class SqliteCatalog final : public Catalog {
     Result<std::vector<ShardRow>> shards(StreamId stream) override;
     Result<MetaRow> meta() override;
     Result<std::vector<KeyRow>> keys() override;
+    Result<std::vector<GroupRow>> groups() override { return read_groups(db_.get()); }
+    Result<std::vector<LeaseRow>> leases(GroupId group) override {
+        return read_leases(db_.get(), group);
+    }
+    Result<std::vector<MemberRow>> members(GroupId group) override {
+        return read_members(db_.get(), group);
+    }
     Result<bool> apply(const Change& change) override;
     void watch(Watcher* watcher) override { watcher_ = watcher; }
 
@@ -232,6 +240,8 @@ Result<bool> SqliteCatalog::apply_rows(Change& change) {
         const auto expected = key_revision_is(row.id, row.revision);
         if (!expected || !*expected) return expected;
     }
+    const auto groups_expected = group_revisions_are(db_.get(), change);
+    if (!groups_expected || !*groups_expected) return groups_expected;
     Statement next(db_.get(), "UPDATE revision SET value = value + 1 RETURNING value");
     const auto stepped = next.step();
     if (!stepped) return stepped.error();
@@ -253,6 +263,9 @@ Result<bool> SqliteCatalog::apply_rows(Change& change) {
         row.revision = revision;
         if (const auto put = put_key(row); !put) return put.error();
     }
+    if (!change.has_groups()) return true;
+    for (GroupRow& row : change.put_groups) row.revision = revision;
+    if (const auto written = write_groups(db_.get(), change); !written) return written.error();
     return true;
 }
 
@@ -396,6 +409,12 @@ Result<std::unique_ptr<SqliteCatalog>> open_checked(const std::string& path) {
     }
     if (const auto meta = catalog->meta(); !meta) return meta.error();
     if (const auto keys = catalog->keys(); !keys) return keys.error();
+    const auto groups = catalog->groups();
+    if (!groups) return groups.error();
+    for (const GroupRow& group : *groups) {
+        if (const auto leases = catalog->leases(group.id); !leases) return leases.error();
+        if (const auto members = catalog->members(group.id); !members) return members.error();
+    }
     return catalog;
 }
 

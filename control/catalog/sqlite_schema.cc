@@ -42,6 +42,17 @@ constexpr std::array<const char*, kSchemaVersion> kSteps = {
     "ALTER TABLE streams ADD COLUMN quota_records_per_s INTEGER NOT NULL DEFAULT 0;"
     "CREATE TABLE stream_tags (stream INTEGER NOT NULL REFERENCES streams (id) ON DELETE CASCADE, "
     "key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (stream, key)) WITHOUT ROWID;",
+    // Consumer groups go with their stream, leases and members with their group.
+    "CREATE TABLE consumer_groups (id INTEGER PRIMARY KEY, stream INTEGER NOT NULL REFERENCES "
+    "streams (id) ON DELETE CASCADE, name TEXT NOT NULL, heartbeat_ms INTEGER NOT NULL, created_ns "
+    "INTEGER NOT NULL, revision INTEGER NOT NULL, UNIQUE (stream, name));"
+    "CREATE TABLE leases (consumer_group INTEGER NOT NULL REFERENCES consumer_groups (id) ON DELETE "
+    "CASCADE, shard INTEGER NOT NULL, token INTEGER NOT NULL, member TEXT NOT NULL, next INTEGER NOT "
+    "NULL, ended INTEGER NOT NULL, checkpoint_ns INTEGER NOT NULL, PRIMARY KEY (consumer_group, "
+    "shard)) WITHOUT ROWID;"
+    "CREATE TABLE members (consumer_group INTEGER NOT NULL REFERENCES consumer_groups (id) ON DELETE "
+    "CASCADE, name TEXT NOT NULL, session INTEGER NOT NULL, joined_ns INTEGER NOT NULL, PRIMARY KEY "
+    "(consumer_group, name)) WITHOUT ROWID;",
 };
 
 Result<uint64_t> query_integer(sqlite3* db, const char* sql) {

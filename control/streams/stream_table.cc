@@ -33,6 +33,9 @@ Status StreamTable::load(catalog::Catalog& catalog) {
 }
 
 void StreamTable::on_change(const catalog::Change& applied) {
+    const bool streams_changed = !applied.delete_streams.empty() || !applied.delete_shards.empty() ||
+                                 !applied.put_streams.empty() || !applied.put_shards.empty();
+    if (streams_changed) ++change_count_;
     for (const catalog::StreamVersion& version : applied.delete_streams) {
         const auto found = streams_.find(version.id);
         if (found == streams_.end()) continue;

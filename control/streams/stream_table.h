@@ -27,6 +27,8 @@ class StreamTable final : public catalog::Watcher {
     const Stream* find(std::string_view name) const;
     const std::map<StreamId, Stream>& streams() const { return streams_; }
     const catalog::MetaRow& meta() const { return meta_; }
+    /// Grows with every change to a stream or a shard.
+    uint64_t change_count() const { return change_count_; }
     /// Of all streams.
     uint64_t shard_count() const;
 
@@ -38,6 +40,7 @@ class StreamTable final : public catalog::Watcher {
         streams_;  // Ordered: everything that walks it does so the same way each time.
     std::map<std::string, StreamId, std::less<>> ids_by_name_;
     catalog::MetaRow meta_;
+    uint64_t change_count_ = 0;
 };
 
 }  // namespace eagre::streams
