@@ -49,10 +49,12 @@ JournalCore::JournalCore(io::Io& io, const JournalOptions& options, io::Mirrored
       writer_(context_, window_, runs_, shards_),
       reads_(context_),
       read_side_{context_, window_, runs_, shards_, chain_, reads_, 0},
+      measurer_(read_side_),
       retention_(context_, shards_, chain_, extents_, pool_) {}
 
 JournalCore::~JournalCore() {
     for (Locator& locator : locators_) locator.reader.reset();
+    measurer_.reset();
     EAGRE_ASSERT_EQ(read_side_.reader_count, 0U);
     // The device owns buffers and operations until it has given them back.
     (void)context_.device.drain();
@@ -204,6 +206,15 @@ Result<SequenceNumber> JournalCore::locate_time(ShardId shard, uint64_t arrival_
     locator->reader.reset();
     locator->shard = 0;
     return answer;
+}
+
+Result<Unread> JournalCore::measure(ShardId shard, SequenceNumber from) {
+    const ShardState* state = shards_.find(shard.value);
+    if (state == nullptr || state->facts.deleted) return Errc::kUnknownShard;
+    if (from < state->facts.trim_horizon) return error_of(Errc::kSequenceTrimmed, state->facts.trim_horizon.value);
+    if (from.value > state->durable_next) return error_of(Errc::kSequenceInFuture, state->durable_next);
+    if (from.value == state->durable_next) return Unread{};
+    return measurer_.measure(*state, from.value);
 }
 
 SequenceNumber JournalCore::durable_tail(ShardId shard) const {

@@ -164,6 +164,12 @@ struct JournalStats {
     bool disk_full = false;
 };
 
+/// What is durable and has not been read.
+struct Unread {
+    uint64_t arrival_ns = 0;  // Of the first such record; 0: there is none.
+    uint64_t bytes = 0;       // Stored bytes: exact while they are in memory, else a bound from above.
+};
+
 class ShardReader;
 
 class Journal {
@@ -218,6 +224,9 @@ class Journal {
     /// Sequence number of the shard's first durable record that arrived at or after `arrival_ns`; its durable tail if none.
     /// May need the device: kBusy means ask again after poll().
     virtual Result<SequenceNumber> locate_time(ShardId shard, uint64_t arrival_ns) = 0;
+    /// What a reader who wants `from` next has before him. `from` must lie in [trim horizon, durable tail].
+    /// Errors: kUnknownShard, kSequenceTrimmed (detail = horizon), kSequenceInFuture (detail = tail), kBusy (ask again after poll()).
+    virtual Result<Unread> measure(ShardId shard, SequenceNumber from) = 0;
     /// Durable tail and horizon as the journal knows them.
     virtual SequenceNumber durable_tail(ShardId shard) const = 0;
     virtual SequenceNumber trim_horizon(ShardId shard) const = 0;

@@ -8,6 +8,7 @@
 #include "dataplane/journal/commit_writer.h"
 #include "dataplane/journal/extent_index.h"
 #include "dataplane/journal/facts.h"
+#include "dataplane/journal/measure.h"
 #include "dataplane/journal/page_cache.h"
 #include "dataplane/journal/producers.h"
 #include "dataplane/journal/read_pool.h"
@@ -52,6 +53,7 @@ class JournalCore final : public Journal {
 
     Result<std::unique_ptr<ShardReader>> open_reader(ShardId shard, SequenceNumber from) override;
     Result<SequenceNumber> locate_time(ShardId shard, uint64_t arrival_ns) override;
+    Result<Unread> measure(ShardId shard, SequenceNumber from) override;
     SequenceNumber durable_tail(ShardId shard) const override;
     SequenceNumber trim_horizon(ShardId shard) const override;
 
@@ -102,6 +104,7 @@ class JournalCore final : public Journal {
     CommitWriter writer_;
     ReadPool reads_;
     ReadSide read_side_;
+    Measurer measurer_;
     Retention retention_;
 
     uint32_t run_bytes_max_ = 0;
