@@ -53,6 +53,8 @@ struct ColdMessage {
         kEraseStream,   // stream_id
         kAcceptClock,
         kPutKeys,       // keys: honour these and no others.
+        kRelay,         // outlet, token (correlation), payload: to core 0, for control.
+        kRelayed,       // likewise, error: control's answer, to the core that has the asker.
     };
     Kind kind{};
     uint64_t token = 0;
@@ -62,6 +64,8 @@ struct ColdMessage {
     shard::StreamPointer stream;
     identity::KeySetPointer keys;
     Error error;
+    reactor::OutletId outlet;
+    std::vector<std::byte> payload;
 };
 
 struct Box {

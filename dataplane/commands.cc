@@ -72,6 +72,7 @@ Handled Core::on_command(Session& session, const FrameHeader& header, std::span<
         // Equal is a repeat by the same control process: its catalogue never gives an epoch twice.
         if (command.epoch() < epoch_) return answer(error_of(Errc::kStaleEpoch, epoch_));
         epoch_ = command.epoch();
+        attach_control(session);
         return answer({});
     }
     if (command.op() == wire::CommandOp::ListFacts) return answer({}, true);
@@ -213,7 +214,7 @@ void Core::send_cold(CoreIndex to, std::unique_ptr<ColdMessage> message) {
     reactor::SpscRing& ring = box_.rings[index_.value][to.value];
     const auto room = ring.reserve(sizeof(CoreMessage));
     if (room.empty() || !cold_waiting_.empty()) {
-        cold_waiting_.emplace_back(to, std::move(message));  // In order, next turn. Bounded by kCommandPendingMax.
+        cold_waiting_.emplace_back(to, std::move(message));  // In order, next turn. Bounded by kCommandPendingMax and kRelayPerSessionMax.
         return;
     }
     CoreMessage envelope;
@@ -257,6 +258,12 @@ void Core::on_cold(CoreIndex from, std::unique_ptr<ColdMessage> message) {
             return;
         case ColdMessage::Kind::kEraseStream:
             directory_.erase(message->stream_id);
+            return;
+        case ColdMessage::Kind::kRelay:
+            relay_request(from, *message);
+            return;
+        case ColdMessage::Kind::kRelayed:
+            finish_relayed(*message);
             return;
     }
 }

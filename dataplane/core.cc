@@ -208,6 +208,7 @@ void Core::drop(reactor::OutletId id) {
 void Core::on_closed(ingress::Session& session) {
     fanout_->close_all(session.id);
     door_->close(session);
+    if (session.id == control_outlet_) detach_control();
 }
 
 Core::JournalSlot* Core::slot_of(const journal::Journal* journal) {

@@ -23,6 +23,7 @@
 #include "dataplane/io/io.h"
 #include "dataplane/journal/journal.h"
 #include "dataplane/reactor/wait_policy.h"
+#include "dataplane/relay/relay.h"
 #include "dataplane/shard/append.h"
 #include "dataplane/shard/directory.h"
 #include "dataplane/shard/producer_table.h"
@@ -95,7 +96,8 @@ class Core : public ingress::FrameHandler, public ingress::DatagramHandler, publ
         ack::ReplyTo to;
         uint64_t correlation = 0;
         ShardId shard;
-        uint64_t time_ns = 0;
+        uint64_t value = 0;  // kLocate: time in ns; kMeasure: sequence number.
+        frame::FrameKind kind = frame::FrameKind::kLocate;
     };
     /// Facts on their way to durability, for one command on this core.
     struct FactJob {
@@ -166,6 +168,19 @@ class Core : public ingress::FrameHandler, public ingress::DatagramHandler, publ
     void count_error(Errc code) { ++stats_->errors[static_cast<size_t>(code) % shm::kErrcSlots]; }
     const shard::StreamEntry* stream_of(ShardId shard) const;
 
+    // groups.cc
+    ingress::Handled on_group(ingress::Session& session, const frame::FrameHeader& header, std::span<const std::byte> payload);
+    ingress::Handled on_group_reply(ingress::Session& session, const frame::FrameHeader& header,
+                                    std::span<const std::byte> payload);
+    void relay_request(CoreIndex from, const ColdMessage& message);
+    void relay_answer(const relay::Asker& asker, Error error, std::span<const std::byte> payload);
+    void finish_relayed(const ColdMessage& message);
+    void attach_control(const ingress::Session& session);
+    void detach_control();
+    void expire_relayed();
+    void on_measure(ingress::Session& session, const frame::FrameHeader& header);
+    void measure(const frame::FrameHeader& header, const ack::ReplyTo& to);
+
     // turn.cc
     size_t take_in_events();
     size_t take_in_messages();
@@ -216,6 +231,8 @@ class Core : public ingress::FrameHandler, public ingress::DatagramHandler, publ
     std::vector<shard::Shard*> moved_;              // Shards whose durable tail moved in this turn.
     std::vector<FactJob> jobs_;
     std::vector<CommandPending> commands_;          // Core 0 only.
+    relay::RelayTable relay_;                       // Core 0 only.
+    reactor::OutletId control_outlet_;              // Core 0 only: of the control that has taken the last epoch.
     std::vector<std::pair<CoreIndex, std::unique_ptr<ColdMessage>>> cold_waiting_;
     std::vector<std::byte> cold_payload_;
     shm::ShardStats spare_shard_stats_;             // For shards beyond the board's capacity.

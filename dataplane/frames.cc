@@ -98,6 +98,14 @@ Handled Core::on_frame(Session& session, const FrameHeader& header, std::span<co
         case FrameKind::kMetadata:
             on_metadata(session, header, payload);
             return Handled::kDone;
+        case FrameKind::kGroup:
+            return on_group(session, header, payload);
+        case FrameKind::kMeasure:
+            on_measure(session, header);
+            return Handled::kDone;
+        case FrameKind::kGroupReply:
+            if (session.control) return on_group_reply(session, header, payload);
+            break;
         case FrameKind::kCommand:
             if (session.control) return on_command(session, header, payload);
             break;
@@ -374,7 +382,7 @@ void Core::locate(const FrameHeader& header, const ack::ReplyTo& to) {
                 if (located) {
                     next = located->value;
                 } else if (located.error().code == Errc::kBusy && locates_.size() < kLocatePendingMax) {
-                    locates_.push_back({to, header.correlation, shard->facts.shard, header.sequence});
+                    locates_.push_back({to, header.correlation, shard->facts.shard, header.sequence, FrameKind::kLocate});
                     return;
                 } else {
                     error = located.error();

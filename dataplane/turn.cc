@@ -137,6 +137,10 @@ void Core::on_handed_over(const ack::ReplyTo& to, const FrameHeader& header, std
         locate(header, to);
         return;
     }
+    if (header.kind == FrameKind::kMeasure) {
+        measure(header, to);
+        return;
+    }
     shard::Shard* target = shard(ShardId{header.shard});
     if (target == nullptr) {
         count_error(Errc::kUnknownShard);
@@ -207,13 +211,17 @@ size_t Core::retry_locates() {
     size_t answered = 0;
     for (const LocatePending& entry : pending) {
         FrameHeader request;
-        request.kind = FrameKind::kLocate;
-        request.flags = static_cast<uint16_t>(frame::Position::kAtTimestamp);
+        request.kind = entry.kind;
+        if (entry.kind == FrameKind::kLocate) request.flags = static_cast<uint16_t>(frame::Position::kAtTimestamp);
         request.correlation = entry.correlation;
         request.shard = entry.shard.value;
-        request.sequence = entry.time_ns;
+        request.sequence = entry.value;
         const size_t before = locates_.size();
-        locate(request, entry.to);
+        if (entry.kind == FrameKind::kMeasure) {
+            measure(request, entry.to);
+        } else {
+            locate(request, entry.to);
+        }
         if (locates_.size() == before) ++answered;
     }
     return answered;
@@ -233,6 +241,7 @@ void Core::housekeeping(uint64_t now_ns) {
     sessions_->expire(now_ns);
     door_->housekeeping();
     close_void_grants();
+    expire_relayed();
     // Summed aside first: a reader of the board never sees half a sum.
     journal::JournalStats sum;
     for (const auto& slot : journals_) {

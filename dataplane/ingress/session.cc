@@ -47,6 +47,7 @@ void Sessions::accept(io::ConnectionId connection, bool control, uint64_t now_ns
     session.greeted = false;
     session.readable = session.blocked = session.dirty = false;
     session.unanswered = 0;
+    session.relayed = 0;
     session.progress_ns = now_ns;
     session.rest.clear();
     session.grant = {};

@@ -41,6 +41,7 @@ struct Session {
     bool blocked = false;          // Its next frame waits for room (journal window, hand-over): tried again each turn.
     bool dirty = false;            // Has answers to flush.
     uint32_t unanswered = 0;
+    uint32_t relayed = 0;          // Requests that wait for control's answer.
     uint64_t progress_ns = 0;      // When its last whole frame was handled.
     std::vector<std::byte> rest;   // Received, not yet handled; begins at a frame.
     enum class RestClass : uint8_t { kSmall, kLarge, kHuge };
