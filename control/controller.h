@@ -10,16 +10,20 @@
 // no command is under way.
 
 #include <cstdint>
+#include <deque>
 #include <list>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "control/access/key_ring.h"
 #include "control/admin/admin_server.h"
 #include "control/catalog/catalog.h"
 #include "control/channel/channel.h"
+#include "control/consumers/groups.h"
+#include "control/consumers/lag.h"
 #include "control/sockets/listener.h"
 #include "control/streams/facts.h"
 #include "control/streams/stream_table.h"
@@ -32,6 +36,15 @@ namespace eagre::control {
 /// Requests waited for at once, those of connections that have gone meanwhile included. More are
 /// answered kBusy.
 inline constexpr size_t kPendingCountMax = 2048;
+
+/// Groups whose beginning is being looked up in the dataplane.
+inline constexpr size_t kSeekCountMax = 64;
+/// So often the dataplane may be too busy to answer one of these look-ups.
+inline constexpr uint32_t kSeekBusyMax = 1000;
+/// The lag of all groups is measured so often, for those who watch ...
+inline constexpr uint64_t kLagRefreshNs = 5'000'000'000ULL;
+/// ... with a pause so many times as long as the measuring took.
+inline constexpr uint64_t kLagPauseFactor = 20;
 
 struct ControllerOptions {
     channel::ChannelOptions channel;
@@ -64,6 +77,15 @@ class Controller {
     /// Nothing is sent any more.
     const std::optional<Error>& fatal() const { return fatal_; }
     const streams::StreamTable& table() const { return table_; }
+    const consumers::Groups& groups() const { return groups_; }
+    /// Of every consumer group, as last measured (at most some kLagRefreshNs ago): for metrics.
+    struct GroupFigures {
+        std::string stream;
+        std::string group;
+        size_t member_count = 0;
+        consumers::GroupLag lag;  // measured_ns 0: not yet; known false: a shard could not be measured.
+    };
+    std::vector<GroupFigures> group_figures() const;
     /// Answers whoever still waits with kShuttingDown. Poll on until sending() is false, for a
     /// bounded time.
     void shut_down();
@@ -106,7 +128,7 @@ class Controller {
 
     // -- Administrators (controller_admin.cc).
     struct Pending {
-        enum class Wait : uint8_t { kReady, kOutcome, kFacts, kCommand, kKeys };
+        enum class Wait : uint8_t { kReady, kOutcome, kFacts, kCommand, kKeys, kLags };
         admin::Request request;
         Wait wait = Wait::kReady;
         uint64_t deadline_ns = 0;
@@ -117,6 +139,10 @@ class Controller {
         std::string key_id;           // kKeys: the key changed,
         std::string secret;           // and what is to be told of it, once.
         Error last_error;
+        uint64_t seek_number = 0;  // CreateGroup, ResetGroup: where to begin is being looked up; 0: not yet.
+        bool seek_done = false;
+        consumers::Positions positions;
+        std::vector<std::pair<catalog::GroupId, uint64_t>> lags;  // Measurings that the answer needs.
     };
     void take_request(admin::Request request);
     /// One look at a pending request. True: answered.
@@ -144,6 +170,48 @@ class Controller {
     /// Tells the dataplane the keys when it does not go by the catalogue's.
     void push_keys();
     void take_keys_reply(const channel::Event& event);
+
+    // -- Consumer groups (controller_groups.cc).
+    /// Where a group is to begin, shard by shard.
+    struct Seek {
+        uint64_t number = 0;
+        std::string stream_name;
+        std::string group;
+        uint16_t position = 0;  // frame::Position
+        uint64_t value = 0;
+        std::vector<ShardId> only;  // Empty: all.
+        std::deque<ShardId> left;
+        std::map<uint64_t, ShardId> asked;  // By the channel's question.
+        consumers::Positions found;
+        uint32_t busy_count = 0;
+        Error error;
+        bool pending = false;              // For an administrator, ...
+        std::vector<consumers::Ask> joins;  // ... else for these members.
+    };
+    consumers::Now clock() const;
+    void take_group_request(const channel::Event& event);
+    void answer_member(uint64_t ticket, Error error);
+    void take_new_map();
+    void advance_groups(consumers::Now now);
+    /// Makes durable what has changed, then answers. Errors: those of the catalogue; what was not stored is undone.
+    Status store_groups();
+    Status begin_seek(Seek seek);
+    bool take_seek_answer(const channel::Event& event);
+    void advance_seeks();
+    void finish_seek(Seek& seek);
+    void drop_group_business();
+    bool advance_group(Pending& pending);
+    bool finish_group(const Pending& pending, Status stored);
+    static std::string explain_group(const admin::Request& request, Error error);
+    // -- Their lag (controller_lag.cc).
+    void advance_lags();
+    void take_measure_answer(const channel::Event& event);
+    void want_lags(Pending& pending, StreamId stream);
+    bool lags_measured(const Pending& pending) const;
+    bool advance_group_read(Pending& pending);
+    void add_groups(const Pending& pending, admin::Answer& answer, bool in_full) const;
+    admin::GroupAnswer describe_group(const consumers::Group& group, const consumers::GroupLag* lag,
+                                      bool in_full) const;
 
     admin::StreamAnswer describe(const streams::Stream& stream) const;
     void wait_for_facts(Pending& pending, StreamId stream);
@@ -177,6 +245,15 @@ class Controller {
     uint64_t keys_retry_at_ns_ = 0;
     uint64_t keys_back_off_ns_ = 0;
     bool keys_refused_ = false;  // The dataplane has a later set, and nobody has changed ours since.
+
+    consumers::Groups groups_;
+    uint64_t groups_map_ = 0;  // table_.change_count() that groups_ goes by.
+    std::list<Seek> seeks_;
+    uint64_t last_seek_ = 0;
+    consumers::LagBoard lags_;
+    std::map<uint64_t, ShardId> lag_questions_;  // By the channel's question.
+    uint64_t lag_round_at_ns_ = 0;               // When the next round may begin.
+    uint64_t lag_round_began_ns_ = 0;            // 0: none is under way.
 
     std::map<StreamId, Drive> drives_;
     std::map<StreamId, Error> refused_;  // Why a stream was given up, for whoever waits for it.

@@ -15,7 +15,8 @@ using catalog::StreamState;
 using wire::AdminOp;
 
 bool is_read(AdminOp op) {
-    return op == AdminOp::ListStreams || op == AdminOp::DescribeStream || op == AdminOp::ListKeys;
+    return op == AdminOp::ListStreams || op == AdminOp::DescribeStream || op == AdminOp::ListKeys ||
+           op == AdminOp::ListGroups || op == AdminOp::DescribeGroup;
 }
 
 streams::CreateRequest create_request(const admin::Request& request) {
@@ -168,6 +169,13 @@ bool Controller::advance(Pending& pending) {
         case AdminOp::RevokeKey:
         case AdminOp::RotateKey:
             return advance_key(pending);
+        case AdminOp::CreateGroup:
+        case AdminOp::DeleteGroup:
+        case AdminOp::ResetGroup:
+            return advance_group(pending);
+        case AdminOp::ListGroups:
+        case AdminOp::DescribeGroup:
+            return advance_group_read(pending);
         default:
             return finish(pending, error_of(Errc::kBadArgument));
     }
@@ -187,7 +195,8 @@ bool Controller::advance(Pending& pending) {
             if (pending.command_id == 0) return finish(pending, pending.last_error);
             return overdue(pending) && finish(pending, error_of(Errc::kTimeout));
         case Pending::Wait::kKeys:
-            break;  // advance_key's.
+        case Pending::Wait::kLags:
+            break;  // advance_key's, advance_group_read's.
     }
     return finish(pending, error_of(Errc::kBadArgument));
 }
@@ -295,6 +304,7 @@ bool Controller::finish(const Pending& pending, Error error) {
     answer.error = error;
     if (error.code != Errc::kOk) {
         answer.message =
+            !pending.request.group.empty() && ready() ? explain_group(pending.request, error) :
             explain(pending.request, error,
                     pending.wait == Pending::Wait::kOutcome || pending.wait == Pending::Wait::kKeys,
                     ready(), table_.find(pending.request.name));

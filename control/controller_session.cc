@@ -15,6 +15,11 @@ void Controller::take_event(const Event& event) {
             return take_up(event);
         case Event::Kind::kDown:
             return take_down();
+        case Event::Kind::kGroup:
+            return take_group_request(event);
+        case Event::Kind::kAnswer:
+            if (!take_seek_answer(event)) take_measure_answer(event);
+            return;
         case Event::Kind::kReply:
             break;
     }
@@ -63,6 +68,7 @@ void Controller::take_down() {
     keys_command_ = 0;
     keys_known_number_ = 0;
     keys_refused_ = false;
+    drop_group_business();
     drives_.clear();
     for (Pending& pending : pendings_) {
         if (pending.wait != Pending::Wait::kCommand || pending.command_id == 0) continue;
@@ -131,6 +137,7 @@ void Controller::reconcile_with(const streams::Facts& facts) {
     stage_ = Stage::kReady;
     stage_command_ = 0;
     was_ready_ = true;
+    groups_.excuse_all(clock());
     log::info("control",
               "agreed with the dataplane streams={} shards={} epoch={} journals={} missing={}",
               table_.streams().size(), table_.shard_count(), table_.meta().epoch.value,

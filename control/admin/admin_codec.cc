@@ -15,6 +15,32 @@ namespace {
 constexpr flatbuffers::uoffset_t kDepthMax = 4;
 constexpr flatbuffers::uoffset_t kTablesMax = 4 + 4 * kTagCountMax;
 
+flatbuffers::Offset<wire::GroupAnswer> encode_group(flatbuffers::FlatBufferBuilder& builder,
+                                                    const GroupAnswer& group) {
+    std::vector<flatbuffers::Offset<wire::GroupMemberAnswer>> member_offsets;
+    for (const GroupMemberAnswer& member : group.members) {
+        const auto member_name = builder.CreateString(member.name);
+        member_offsets.push_back(wire::CreateGroupMemberAnswer(
+            builder, member_name, member.joined_ns, member.silent_ns, member.shard_count));
+    }
+    std::vector<flatbuffers::Offset<wire::GroupShardAnswer>> shard_offsets;
+    for (const GroupShardAnswer& shard : group.shards) {
+        const auto member = builder.CreateSharedString(shard.member);
+        shard_offsets.push_back(wire::CreateGroupShardAnswer(
+            builder, shard.shard.value, member, shard.token, shard.next.value, shard.checkpoint_ns,
+            shard.ended, shard.waits, shard.releasing, shard.known, shard.tail.value,
+            shard.unread_records, shard.unread_bytes, shard.unread_since_ns));
+    }
+    const auto stream = builder.CreateString(group.stream);
+    const auto name = builder.CreateString(group.name);
+    const auto members = builder.CreateVector(member_offsets);
+    const auto shards = builder.CreateVector(shard_offsets);
+    return wire::CreateGroupAnswer(builder, stream, name, group.heartbeat_ms, group.created_ns,
+                                   group.member_count, group.shard_count, group.known,
+                                   group.unread_records, group.unread_bytes, group.unread_since_ns,
+                                   members, shards);
+}
+
 }  // namespace
 
 Result<Request> decode_request(std::span<const std::byte> payload) {
@@ -37,6 +63,13 @@ Result<Request> decode_request(std::span<const std::byte> payload) {
     }
     if (table->allow() != nullptr) request.allow = table->allow()->str();
     request.expires_ns = table->expires_ns();
+    if (table->group() != nullptr) request.group = table->group()->str();
+    request.position = table->position();
+    request.position_value = table->position_value();
+    for (uint32_t i = 0; table->shards() != nullptr && i < table->shards()->size(); ++i)
+        request.shards.emplace_back(table->shards()->Get(i));
+    request.force = table->force();
+    request.heartbeat_ms = table->heartbeat_ms();
     return request;
 }
 
@@ -59,8 +92,13 @@ std::vector<std::byte> encode_answer(const Answer& answer) {
     }
     const auto keys = builder.CreateVector(key_offsets);
     const auto secret = builder.CreateString(answer.secret);
+    std::vector<flatbuffers::Offset<wire::GroupAnswer>> group_offsets;
+    for (const GroupAnswer& group : answer.groups)
+        group_offsets.push_back(encode_group(builder, group));
+    const auto groups = builder.CreateVector(group_offsets);
     builder.Finish(wire::CreateAdminReply(builder, static_cast<uint16_t>(answer.error.code),
-                                          answer.error.detail, message, streams, keys, secret));
+                                          answer.error.detail, message, streams, keys, secret,
+                                          groups));
     std::vector<std::byte> bytes(builder.GetSize());
     std::memcpy(bytes.data(), builder.GetBufferPointer(), bytes.size());
     return bytes;

@@ -50,6 +50,12 @@ struct Request {
     catalog::Tags tags;  // UntagStream: only the keys count.
     std::string allow;
     uint64_t expires_ns = 0;
+    std::string group;
+    uint16_t position = 0;  // frame::Position
+    uint64_t position_value = 0;
+    std::vector<ShardId> shards;
+    bool force = false;
+    uint32_t heartbeat_ms = 0;
 };
 
 /// A stream as it is told to people: the shards may be left out, their number not.
@@ -58,12 +64,52 @@ struct StreamAnswer {
     uint32_t shard_count = 0;
 };
 
+struct GroupMemberAnswer {
+    std::string name;
+    uint64_t joined_ns = 0;  // Wall clock.
+    uint64_t silent_ns = 0;
+    uint32_t shard_count = 0;
+};
+
+/// As in admin.fbs.
+struct GroupShardAnswer {
+    ShardId shard;
+    std::string member;
+    uint64_t token = 0;
+    SequenceNumber next;
+    uint64_t checkpoint_ns = 0;
+    bool ended = false;
+    bool waits = false;
+    bool releasing = false;
+    bool known = false;
+    SequenceNumber tail;
+    uint64_t unread_records = 0;
+    uint64_t unread_bytes = 0;
+    uint64_t unread_since_ns = 0;
+};
+
+struct GroupAnswer {
+    std::string stream;
+    std::string name;
+    uint32_t heartbeat_ms = 0;
+    uint64_t created_ns = 0;
+    uint32_t member_count = 0;
+    uint32_t shard_count = 0;
+    bool known = false;
+    uint64_t unread_records = 0;
+    uint64_t unread_bytes = 0;
+    uint64_t unread_since_ns = 0;
+    std::vector<GroupMemberAnswer> members;
+    std::vector<GroupShardAnswer> shards;
+};
+
 struct Answer {
     Error error;
     std::string message;  // A sentence for people.
     std::vector<StreamAnswer> streams;
     std::vector<catalog::KeyRow> keys;  // Told without their secrets.
     std::string secret;                 // Of a new key, or the new one of an old key.
+    std::vector<GroupAnswer> groups;
 };
 
 class AdminServer {

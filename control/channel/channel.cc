@@ -35,6 +35,17 @@ void Channel::poll() {
     if (const auto received = receive_all(); !received) return drop(received.error());
     const uint64_t now = transport_.monotonic_ns();
     const bool greeting_overdue = state_ == State::kGreeting && now >= greet_deadline_ns_;
+    while (!under_way_.empty() && now >= under_way_.begin()->second.deadline_ns &&
+           under_way_.begin()->second.question) {
+        // One shard that cannot say is no reason to give up the others.
+        Event event;
+        event.kind = Event::Kind::kAnswer;
+        event.command_id = under_way_.begin()->second.command_id;
+        event.error = error_of(Errc::kTimeout);
+        under_way_.erase(under_way_.begin());
+        --question_count_;
+        events_.push_back(std::move(event));
+    }
     const bool reply_overdue = !under_way_.empty() && now >= under_way_.begin()->second.deadline_ns;
     if (greeting_overdue || reply_overdue) drop(error_of(Errc::kTimeout));
 }
@@ -62,6 +73,7 @@ void Channel::drop(Error why) {
     const bool was_up = state_ == State::kUp;
     pipe_.reset();
     under_way_.clear();
+    question_count_ = 0;
     state_ = State::kWaiting;
     // Half to the whole of the back-off, so that several that lost the same server don't come back
     // in step.
@@ -96,6 +108,17 @@ Status Channel::take_frame(const frames::Frame& frame) {
             return take_hello(frame);
         case frame::FrameKind::kCommandReply:
             return take_reply(frame);
+        case frame::FrameKind::kLocateReply:
+        case frame::FrameKind::kMeasureReply:
+            return take_answer(frame);
+        case frame::FrameKind::kGroup: {
+            Event event;
+            event.kind = Event::Kind::kGroup;
+            event.ticket = frame.header.correlation;
+            event.payload = frame.payload;
+            events_.push_back(std::move(event));
+            return {};
+        }
         case frame::FrameKind::kError:
             return error_of(frame::errc_of(frame.header), frame.header.detail);
         default:
@@ -125,7 +148,8 @@ Status Channel::take_reply(const frames::Frame& frame) {
     const auto found = under_way_.find(frame.header.correlation);
     // Answers nothing that we asked on this connection: the two sides don't agree on where they
     // are.
-    if (found == under_way_.end()) return error_of(Errc::kBadKind, frame.header.correlation);
+    if (found == under_way_.end() || found->second.question)
+        return error_of(Errc::kBadKind, frame.header.correlation);
     Event event;
     event.kind = Event::Kind::kReply;
     event.command_id = found->second.command_id;
@@ -147,9 +171,52 @@ Status Channel::take_reply(const frames::Frame& frame) {
     return {};
 }
 
+Status Channel::take_answer(const frames::Frame& frame) {
+    const auto found = under_way_.find(frame.header.correlation);
+    if (found == under_way_.end()) return {};  // Given up meanwhile.
+    if (!found->second.question) return error_of(Errc::kBadKind, frame.header.correlation);
+    Event event;
+    event.kind = Event::Kind::kAnswer;
+    event.command_id = found->second.command_id;
+    event.header = frame.header;
+    event.error = error_of(frame::errc_of(frame.header), frame.header.detail);
+    under_way_.erase(found);
+    --question_count_;
+    events_.push_back(std::move(event));
+    return {};
+}
+
+Result<uint64_t> Channel::ask(frame::FrameHeader question) {
+    if (!up()) return Errc::kUnavailable;
+    if (!has_room_for_question()) return error_of(Errc::kBusy);
+    question.correlation = ++last_correlation_;
+    if (const auto sent = pipe_->send(question); !sent) return sent.error();
+    const uint64_t id = ++last_command_id_;
+    UnderWay under_way;
+    under_way.command_id = id;
+    under_way.deadline_ns = transport_.monotonic_ns() + options_.reply_timeout_ns;
+    under_way.question = true;
+    under_way_[question.correlation] = under_way;
+    ++question_count_;
+    [[maybe_unused]] const auto flushed = pipe_->flush();
+    return id;
+}
+
+Status Channel::answer(uint64_t ticket, Error error, std::span<const std::byte> payload) {
+    if (!up()) return Errc::kUnavailable;
+    frame::FrameHeader header;
+    header.kind = frame::FrameKind::kGroupReply;
+    header.flags = static_cast<uint16_t>(error.code);
+    header.detail = error.detail;
+    header.correlation = ticket;
+    if (const auto sent = pipe_->send(header, payload); !sent) return sent;
+    [[maybe_unused]] const auto flushed = pipe_->flush();
+    return {};
+}
+
 Result<uint64_t> Channel::send(const CommandSpec& command) {
     if (!up()) return Errc::kUnavailable;
-    if (under_way_.size() >= kCommandsInFlightMax) return error_of(Errc::kBusy);
+    if (!has_room()) return error_of(Errc::kBusy);
     const uint64_t id = ++last_command_id_;
     flatbuffers::FlatBufferBuilder builder;
     flatbuffers::Offset<wire::StreamInfo> stream;
@@ -168,8 +235,8 @@ Result<uint64_t> Channel::send(const CommandSpec& command) {
     header.kind = frame::FrameKind::kCommand;
     header.correlation = ++last_correlation_;
     if (const auto sent = pipe_->send(header, bytes_of(builder)); !sent) return sent.error();
-    under_way_[header.correlation] = {id, command.op,
-                                      transport_.monotonic_ns() + options_.reply_timeout_ns};
+    under_way_[header.correlation] = {
+        id, command.op, transport_.monotonic_ns() + options_.reply_timeout_ns, false};
     // What the socket takes now needs no other turn; a broken pipe shows in the next.
     [[maybe_unused]] const auto flushed = pipe_->flush();
     log::debug("channel", "command sent id={} op={} epoch={}", id,

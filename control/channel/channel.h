@@ -26,6 +26,7 @@
 namespace eagre::channel {
 
 inline constexpr uint32_t kCommandsInFlightMax = 32;
+inline constexpr uint32_t kQuestionsInFlightMax = 32;
 
 struct ChannelOptions {
     std::string address;  // "unix:PATH" of the dataplane's control socket.
@@ -52,6 +53,8 @@ struct Event {
         kDown,   // The connection is gone, and with it every command under way. `error` says why.
         kReply,  // To the command `command_id`. `error` is the dataplane's answer; `facts` as far
                  // as it sent them.
+        kAnswer,  // To the question `command_id`: `header`, and `error` of it.
+        kGroup,   // A request of a consumer group's member: `ticket`, `payload`.
     };
     Kind kind{};
     Error error;
@@ -61,6 +64,9 @@ struct Event {
     uint64_t command_id = 0;
     wire::CommandOp op = wire::CommandOp::None;  // Of the command answered.
     streams::Facts facts;
+    frame::FrameHeader header;
+    uint64_t ticket = 0;
+    std::vector<std::byte> payload;
 };
 
 class Channel {
@@ -75,10 +81,16 @@ class Channel {
     uint64_t next_deadline_ns() const;
 
     bool up() const { return state_ == State::kUp; }
-    bool has_room() const { return up() && under_way_.size() < kCommandsInFlightMax; }
+    bool has_room() const { return up() && commands_count() < kCommandsInFlightMax; }
+    bool has_room_for_question() const { return up() && question_count_ < kQuestionsInFlightMax; }
     /// Sends a command and returns its id, by which the reply will be known. Errors: kUnavailable
     /// (not up), kBusy (kCommandsInFlightMax), kBadLength (a stream too large for a frame).
     Result<uint64_t> send(const CommandSpec& command);
+    /// Asks something that is a header alone, as a client would (kLocate, kMeasure); its id, by which the answer will be
+    /// known. Errors: kUnavailable, kBusy (kQuestionsInFlightMax).
+    Result<uint64_t> ask(frame::FrameHeader question);
+    /// Answers the request `ticket` of a member. Errors: kUnavailable, kBusy (the dataplane does not read).
+    Status answer(uint64_t ticket, Error error, std::span<const std::byte> payload);
     /// Closes the connection and connects anew after the back-off.
     void drop(Error why);
 
@@ -88,14 +100,17 @@ class Channel {
         uint64_t command_id = 0;
         wire::CommandOp op = wire::CommandOp::None;
         uint64_t deadline_ns = 0;
+        bool question = false;
     };
 
+    size_t commands_count() const { return under_way_.size() - question_count_; }
     void connect();
     /// Reads every complete frame. Errors: whatever ends the connection.
     Status receive_all();
     Status take_frame(const frames::Frame& frame);
     Status take_hello(const frames::Frame& frame);
     Status take_reply(const frames::Frame& frame);
+    Status take_answer(const frames::Frame& frame);
 
     client::Transport& transport_;
     ChannelOptions options_;
@@ -106,6 +121,7 @@ class Channel {
     uint64_t greet_deadline_ns_ = 0;
     uint64_t last_command_id_;
     uint64_t last_correlation_ = 0;
+    size_t question_count_ = 0;
     std::map<uint64_t, UnderWay> under_way_;  // By correlation; they rise, so deadlines do too.
     std::deque<Event> events_;
 };
