@@ -73,8 +73,10 @@ struct ClientOptions {
 
 class Producer;
 class Consumer;
+class GroupConsumer;
 struct ProducerOptions;
 struct ConsumerOptions;
+struct GroupOptions;
 
 class Client {
   public:
@@ -100,6 +102,12 @@ class Client {
 
     virtual Transport& transport() = 0;
     virtual uint64_t incarnation() const = 0;
+
+    /// Joins a consumer group of the stream, which is made if it is not there (group_consumer.h). Waits for the first leases. Errors:
+    /// kUnknownStream, kUnavailable (control is down: reading goes on elsewhere, joining does not), kAccessDenied, kLimitExceeded,
+    /// kBadArgument (names; detail = their longest), kSequenceTrimmed and kSequenceInFuture (a new group's start).
+    virtual Result<std::unique_ptr<GroupConsumer>> join_group(std::string_view stream, std::string_view group,
+                                                              const GroupOptions& options) = 0;
 };
 
 // ---------------------------------------------------------------------------------------------------------- producing

@@ -10,6 +10,7 @@
 
 #include "wire/client/client.h"
 #include "wire/client/connection.h"
+#include "wire/client/group_consumer.h"
 
 namespace eagre::wire {
 struct StreamInfo;
@@ -48,6 +49,8 @@ class ClientImpl final : public Client, public ConnectionEvents {
     Result<std::unique_ptr<Consumer>> make_consumer(std::string_view stream, const ConsumerOptions& options) override;
     Transport& transport() override { return *transport_; }
     uint64_t incarnation() const override { return incarnation_; }
+    Result<std::unique_ptr<GroupConsumer>> join_group(std::string_view stream, std::string_view group,
+                                                      const GroupOptions& options) override;
 
     // -- ConnectionEvents
     void on_ready(uint32_t core, const std::vector<uint16_t>& ports, uint64_t incarnation) override;

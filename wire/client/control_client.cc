@@ -15,6 +15,50 @@ namespace {
 using frame::FrameHeader;
 using frame::FrameKind;
 
+// A table per shard and stream, or per shard of a group, and some.
+constexpr flatbuffers::uoffset_t kReplyTablesMax = kBoxShardCountMax + kBoxStreamCountMax * (2 + kTagCountMax) + 8192;
+
+std::string text(const flatbuffers::String* string) {
+    return string == nullptr ? std::string() : string->str();
+}
+
+GroupDescription describe_group_answer(const wire::GroupAnswer& answer) {
+    GroupDescription group;
+    group.stream = text(answer.stream());
+    group.name = text(answer.name());
+    group.heartbeat_ms = answer.heartbeat_ms();
+    group.created_ns = answer.created_ns();
+    group.member_count = answer.member_count();
+    group.shard_count = answer.shard_count();
+    group.known = answer.known();
+    group.unread_records = answer.unread_records();
+    group.unread_bytes = answer.unread_bytes();
+    group.unread_since_ns = answer.unread_since_ns();
+    for (uint32_t i = 0; answer.members() != nullptr && i < answer.members()->size(); ++i) {
+        const wire::GroupMemberAnswer* member = answer.members()->Get(i);
+        group.members.push_back({text(member->name()), member->joined_ns(), member->silent_ns(), member->shard_count()});
+    }
+    for (uint32_t i = 0; answer.shards() != nullptr && i < answer.shards()->size(); ++i) {
+        const wire::GroupShardAnswer* each = answer.shards()->Get(i);
+        GroupShard shard;
+        shard.shard = ShardId{each->shard()};
+        shard.member = text(each->member());
+        shard.token = each->token();
+        shard.next = SequenceNumber{each->next()};
+        shard.checkpoint_ns = each->checkpoint_ns();
+        shard.ended = each->ended();
+        shard.waits = each->waits();
+        shard.releasing = each->releasing();
+        shard.known = each->known();
+        shard.tail = SequenceNumber{each->tail()};
+        shard.unread_records = each->unread_records();
+        shard.unread_bytes = each->unread_bytes();
+        shard.unread_since_ns = each->unread_since_ns();
+        group.shards.push_back(std::move(shard));
+    }
+    return group;
+}
+
 class ControlClientImpl final : public ControlClient, public ConnectionEvents {
   public:
     ControlClientImpl(const std::string& socket_path, uint64_t timeout_ns)
@@ -87,6 +131,34 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
     Result<KeyDescription> rotate_key(std::string_view name) override { return key_of(ask_named(wire::AdminOp::RotateKey, name)); }
     Result<KeyDescription> revoke_key(std::string_view name) override { return key_of(ask_named(wire::AdminOp::RevokeKey, name)); }
     Result<std::vector<KeyDescription>> list_keys() override { return keys_of(ask_named(wire::AdminOp::ListKeys, "")); }
+
+    Status create_group(std::string_view stream, std::string_view group, const StartAt& start, uint32_t heartbeat_ms) override {
+        GroupAsk ask{wire::AdminOp::CreateGroup, stream, group};
+        ask.to = start;
+        ask.heartbeat_ms = heartbeat_ms;
+        return done(ask_group(ask));
+    }
+    Status reset_group(const ResetGroup& request) override {
+        GroupAsk ask{wire::AdminOp::ResetGroup, request.stream, request.group};
+        ask.to = request.to;
+        for (const ShardId shard : request.shards) ask.shards.push_back(shard.value);
+        ask.force = request.force;
+        return done(ask_group(ask));
+    }
+    Status delete_group(std::string_view stream, std::string_view group, bool force) override {
+        GroupAsk ask{wire::AdminOp::DeleteGroup, stream, group};
+        ask.force = force;
+        return done(ask_group(ask));
+    }
+    Result<std::vector<GroupDescription>> list_groups(std::string_view stream) override {
+        return groups_of(ask_group({wire::AdminOp::ListGroups, stream, {}}));
+    }
+    Result<GroupDescription> describe_group(std::string_view stream, std::string_view group) override {
+        auto groups = groups_of(ask_group({wire::AdminOp::DescribeGroup, stream, group}));
+        if (!groups) return groups.error();
+        if (groups->empty()) return Errc::kUnknownGroup;
+        return std::move(groups->front());
+    }
 
     // -- ConnectionEvents
     void on_ready(uint32_t, const std::vector<uint16_t>&, uint64_t) override {}
@@ -180,7 +252,7 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
         if (!answered_) return pipe_->last_error();
         const auto bytes = std::as_bytes(std::span(answer_));
         const auto* raw = reinterpret_cast<const uint8_t*>(bytes.data());
-        flatbuffers::Verifier verifier(raw, bytes.size(), 8, kBoxShardCountMax + kBoxStreamCountMax * (1 + kTagCountMax) + 8);
+        flatbuffers::Verifier verifier(raw, bytes.size(), 8, kReplyTablesMax);
         if (bytes.size() < 16 || !verifier.VerifyBuffer<wire::AdminReply>(nullptr)) return Errc::kBadSchema;
         const auto* reply = flatbuffers::GetRoot<wire::AdminReply>(raw);
         if (reply->message() != nullptr) message_ = reply->message()->str();
@@ -188,9 +260,46 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
         return reply;
     }
 
+    struct GroupAsk {
+        wire::AdminOp op{};
+        std::string_view stream;
+        std::string_view group;
+        StartAt to = {};
+        std::vector<uint64_t> shards = {};
+        bool force = false;
+        uint32_t heartbeat_ms = 0;
+    };
+    Result<const wire::AdminReply*> ask_group(const GroupAsk& ask) {
+        flatbuffers::FlatBufferBuilder builder;
+        const auto stream = builder.CreateString(ask.stream.data(), ask.stream.size());
+        const auto group = builder.CreateString(ask.group.data(), ask.group.size());
+        const auto shards = builder.CreateVector(ask.shards);
+        wire::AdminRequestBuilder request(builder);
+        request.add_op(ask.op);
+        request.add_name(stream);
+        request.add_group(group);
+        request.add_position(static_cast<uint16_t>(ask.to.position));
+        request.add_position_value(ask.to.value);
+        request.add_shards(shards);
+        request.add_force(ask.force);
+        request.add_heartbeat_ms(ask.heartbeat_ms);
+        builder.Finish(request.Finish());
+        return exchange(builder);
+    }
+    static Result<std::vector<GroupDescription>> groups_of(const Result<const wire::AdminReply*>& reply) {
+        if (!reply) return reply.error();
+        std::vector<GroupDescription> groups;
+        if ((*reply)->groups() == nullptr) return groups;
+        for (const wire::GroupAnswer* each : *(*reply)->groups()) groups.push_back(describe_group_answer(*each));
+        return groups;
+    }
+    static Status done(const Result<const wire::AdminReply*>& reply) {
+        if (!reply) return reply.error();
+        return {};
+    }
+
     static Result<std::vector<KeyDescription>> keys_of(const Result<const wire::AdminReply*>& reply) {
         if (!reply) return reply.error();
-        const auto text = [](const flatbuffers::String* string) { return string == nullptr ? std::string() : string->str(); };
         std::vector<KeyDescription> keys;
         if ((*reply)->keys() == nullptr) return keys;
         for (const wire::KeyAnswer* each : *(*reply)->keys()) {

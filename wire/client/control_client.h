@@ -49,6 +49,55 @@ struct KeyDescription {
     std::string secret;       // Only from create_key and rotate_key.
 };
 
+// -- Consumer groups, as control describes them. What is not `known` could not be measured: a shard's journal is missing, or the
+// dataplane does not answer.
+
+struct GroupMember {
+    std::string name;
+    uint64_t joined_ns = 0;  // Wall clock.
+    uint64_t silent_ns = 0;  // Since its last sign of life.
+    uint32_t shard_count = 0;
+};
+
+struct GroupShard {
+    ShardId shard;
+    std::string member;          // Who reads it; empty: nobody.
+    uint64_t token = 0;          // Of the last lease.
+    SequenceNumber next;         // Checkpoint: everything before it is done with. 0: none, from the trim horizon.
+    uint64_t checkpoint_ns = 0;  // Wall clock of it; 0: none.
+    bool ended = false;          // A closed shard that was read to its end.
+    bool waits = false;          // For its parents to be read.
+    bool releasing = false;      // Its owner has been asked to give it up.
+    bool known = false;
+    SequenceNumber tail;         // Durable.
+    uint64_t unread_records = 0;
+    uint64_t unread_bytes = 0;     // Exact near the tail, else a bound from above.
+    uint64_t unread_since_ns = 0;  // When the first unread record arrived; 0: nothing is unread.
+};
+
+struct GroupDescription {
+    std::string stream;
+    std::string name;
+    uint64_t heartbeat_ms = 0;
+    uint64_t created_ns = 0;
+    uint32_t member_count = 0;
+    uint32_t shard_count = 0;
+    bool known = false;           // Of every shard; then the sums below are sound.
+    uint64_t unread_records = 0;
+    uint64_t unread_bytes = 0;
+    uint64_t unread_since_ns = 0;  // Of the oldest unread record.
+    std::vector<GroupMember> members;
+    std::vector<GroupShard> shards;  // By describe_group only.
+};
+
+struct ResetGroup {
+    std::string stream;
+    std::string group;
+    StartAt to = {};
+    std::vector<ShardId> shards = {};  // Empty: all.
+    bool force = false;                // Although members are active: they lose their leases.
+};
+
 class ControlClient {
   public:
     /// `socket_path`: DATA/control.sock. Errors: kDisconnected, kTimeout.
@@ -76,6 +125,17 @@ class ControlClient {
     virtual Result<KeyDescription> revoke_key(std::string_view name) = 0;
     /// With the revoked ones, by id.
     virtual Result<std::vector<KeyDescription>> list_keys() = 0;
+    /// Errors of these: kUnknownStream, kUnknownGroup, kUnavailable, and as said.
+    /// `heartbeat_ms` 0: the default. Errors: kGroupExists, kBadArgument, kLimitExceeded, kSequenceTrimmed, kSequenceInFuture.
+    virtual Status create_group(std::string_view stream, std::string_view group, const StartAt& start, uint32_t heartbeat_ms) = 0;
+    /// Errors: kGroupBusy (detail = active members), kSequenceTrimmed (detail = horizon), kSequenceInFuture (detail = tail),
+    /// kUnknownShard, kBadArgument (a sequence number for several shards).
+    virtual Status reset_group(const ResetGroup& request) = 0;
+    /// Errors: kGroupBusy.
+    virtual Status delete_group(std::string_view stream, std::string_view group, bool force) = 0;
+    /// Of one stream, or of all when it is empty; without their shards.
+    virtual Result<std::vector<GroupDescription>> list_groups(std::string_view stream) = 0;
+    virtual Result<GroupDescription> describe_group(std::string_view stream, std::string_view group) = 0;
     /// What control said for people with its last answer: why it refused, or that an answer comes from the catalogue alone.
     /// Empty when it had nothing to say, or did not answer.
     virtual const std::string& message() const = 0;
