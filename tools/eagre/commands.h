@@ -18,6 +18,7 @@ void add_dump(CLI::App& app, int& status);
 void add_verify(CLI::App& app, int& status);
 void add_clock(CLI::App& app, int& status);
 void add_key(CLI::App& app, int& status);
+void add_group(CLI::App& app, int& status);
 /// What tools/run drives; not in the main help.
 void add_session(CLI::App& app, int& status);
 

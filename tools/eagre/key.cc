@@ -1,5 +1,4 @@
 // `eagre key create|list|rotate|revoke`, through eagre-control.
-#include <chrono>
 #include <memory>
 
 #include <fmt/format.h>
@@ -25,15 +24,9 @@ struct KeyOptions {
     bool all = false;
 };
 
-uint64_t wall_ns() {
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    return static_cast<uint64_t>(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
-}
-
 std::string state_text(const client::KeyDescription& key) {
     if (key.revoked_ns != 0) return "revoked";
-    return key.expires_ns != 0 && key.expires_ns <= wall_ns() ? "expired" : "in use";
+    return key.expires_ns != 0 && key.expires_ns <= wall_now_ns() ? "expired" : "in use";
 }
 
 std::string time_or(uint64_t ns, const char* none) {
@@ -66,7 +59,7 @@ void create(const KeyOptions& options) {
     std::string allow;
     for (const std::string& rule : options.allow) allow += (allow.empty() ? "" : " ") + rule;
     const uint64_t expires_ns =
-        options.expires.empty() ? 0 : wall_ns() + parse_duration_ms(options.expires) * 1'000'000;
+        options.expires.empty() ? 0 : wall_now_ns() + parse_duration_ms(options.expires) * 1'000'000;
     const auto key = options.target.connect_control()->create_key(options.name, allow, expires_ns);
     if (!key) fail("key " + options.name, key.error());
     if (options.json)

@@ -39,6 +39,7 @@ int main(int argc, char** argv) {
     eagre::cli::add_verify(app, status);
     eagre::cli::add_clock(app, status);
     eagre::cli::add_key(app, status);
+    eagre::cli::add_group(app, status);
     eagre::cli::add_session(app, status);
     try {
         app.parse(argc, argv);

@@ -97,6 +97,12 @@ std::string rfc3339(uint64_t ns) {
                        in_day_ns % 1'000'000'000ULL);
 }
 
+uint64_t wall_now_ns() {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return static_cast<uint64_t>(
+        std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
+}
+
 client::StartAt parse_start(std::string_view text) {
     if (text == "trim_horizon") return {frame::Position::kTrimHorizon, 0};
     if (text == "latest") return {frame::Position::kLatest, 0};

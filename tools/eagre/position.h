@@ -20,6 +20,9 @@ std::optional<uint64_t> parse_rfc3339(std::string_view text);
 /// "2026-11-23T09:30:00.000000000Z".
 std::string rfc3339(uint64_t ns);
 
+/// Wall clock, ns since 1970.
+uint64_t wall_now_ns();
+
 /// "90s", "15m", "24h", "7d", "500ms" to ms. Throws std::runtime_error.
 uint64_t parse_duration_ms(std::string_view text);
 /// 86400000 -> "24 h"; what is not whole in a larger unit stays in the smaller.

@@ -1,12 +1,12 @@
 // `eagre stream create|list|describe|delete`, through eagre-control.
 #include <memory>
-#include <stdexcept>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "tools/eagre/actions.h"
 #include "tools/eagre/commands.h"
+#include "tools/eagre/group_text.h"
 #include "tools/eagre/position.h"
 #include "tools/eagre/size.h"
 #include "tools/eagre/stream_changes.h"
@@ -26,11 +26,6 @@ struct StreamOptions {
     std::vector<std::string> tags;
     bool json = false;
 };
-
-// An answer that comes with a reservation. On standard error: standard output may be read by a program.
-void remark(const client::ControlClient& control) {
-    if (!control.message().empty()) fmt::print(stderr, "eagre: {}\n", control.message());
-}
 
 std::string hash_text(const HashKey& key) {
     return fmt::format("{:016x}{:016x}", key.high, key.low);
@@ -153,10 +148,17 @@ void describe(const StreamOptions& options) {
     const auto stream = control->describe_stream(options.name);
     if (!stream) refuse("stream " + options.name, *control, stream.error());
     remark(*control);
-    if (options.json)
-        fmt::print("{}\n", to_json(*stream, true).dump());
-    else
-        print_stream(*stream);
+    const auto groups = control->list_groups(options.name);
+    if (!groups) refuse("groups of " + options.name, *control, groups.error());
+    if (options.json) {
+        Json json = to_json(*stream, true);
+        json["groups"] = Json::array();
+        for (const auto& group : *groups) json["groups"].push_back(group_json(group, wall_now_ns()));
+        fmt::print("{}\n", json.dump());
+        return;
+    }
+    print_stream(*stream);
+    if (!groups->empty()) fmt::print("{}", group_table(*groups, wall_now_ns()).text(2));
 }
 
 void remove(const StreamOptions& options) {

@@ -1,17 +1,14 @@
 // `eagre tail STREAM`: records to standard output.
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <memory>
-#include <stdexcept>
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include "perf/load/error_text.h"
 #include "tools/eagre/commands.h"
+#include "tools/eagre/group_tail.h"
 #include "tools/eagre/position.h"
-#include "tools/eagre/record_format.h"
+#include "tools/eagre/record_output.h"
 #include "tools/eagre/signals.h"
 #include "tools/eagre/target.h"
 
@@ -19,30 +16,25 @@ namespace eagre::cli {
 namespace {
 
 constexpr uint64_t kPollNs = 20'000'000;
-constexpr size_t kWriteBytes = 256 * 1024;
 
 struct TailOptions {
     Target target;
     std::string stream;
-    std::string from = "latest";
+    std::string from;  // Empty: latest, or trim_horizon for a group.
     std::vector<uint64_t> shards;
     uint64_t count = 0;
     bool no_follow = false;
     std::string format = "raw";
+    std::string group;
+    std::string member;
 };
-
-RecordFormat format_of(const std::string& name) {
-    return name == "json"  ? RecordFormat::kJson
-           : name == "csv" ? RecordFormat::kCsv
-                           : RecordFormat::kRaw;
-}
 
 class Tail {
   public:
     explicit Tail(const TailOptions& options)
-        : options_(options), format_(format_of(options.format)), client_(options.target.connect()) {
+        : options_(options), out_(record_format_of(options.format)), client_(options.target.connect()) {
         client::ConsumerOptions consumer;
-        consumer.start = parse_start(options.from);
+        consumer.start = parse_start(options.from.empty() ? "latest" : options.from);
         for (const uint64_t shard : options.shards) consumer.shards.emplace_back(shard);
         check_shards();
         auto made = client_->make_consumer(options.stream, consumer);
@@ -50,16 +42,15 @@ class Tail {
         consumer_ = std::move(*made);
         consumer_->on_delivery([this](const client::Delivery& delivery) { on_delivery(delivery); });
         consumer_->on_event([this](ShardId shard, Error error) { on_event(shard, error); });
-        if (format_ == RecordFormat::kCsv) out_ = kCsvHeading;
     }
 
     int run() {
-        while (!done_ && !Signals::wait(0)) {
+        while (!done_ && !out_.closed() && !Signals::wait(0)) {
             client_->poll(kPollNs);
-            write_out();
+            out_.write();
             if (options_.no_follow && consumer_->at_tail()) break;
         }
-        write_out();
+        out_.write();
         return status_;
     }
 
@@ -84,10 +75,8 @@ class Tail {
             const RecordPlace place{delivery.shard,
                                     SequenceNumber{delivery.first_sequence.value + i},
                                     delivery.arrival_ns};
-            append_record(out_, format_, place, delivery.batch.record(i));
-            ++written_;
-            done_ = options_.count != 0 && written_ == options_.count;
-            if (out_.size() >= kWriteBytes) write_out();
+            out_.add(place, delivery.batch.record(i));
+            done_ = options_.count != 0 && out_.count() == options_.count;
         }
     }
 
@@ -101,36 +90,26 @@ class Tail {
         }
     }
 
-    void write_out() {
-        size_t written = 0;
-        while (written < out_.size()) {
-            const ssize_t put = write(STDOUT_FILENO, out_.data() + written, out_.size() - written);
-            if (put < 0 && errno == EINTR) continue;
-            if (put < 0 && errno == EPIPE) {
-                // Whoever read us (head, grep -m) has seen enough.
-                done_ = true;
-                break;
-            }
-            if (put < 0)
-                throw std::runtime_error(fmt::format("standard output: {}", std::strerror(errno)));
-            written += static_cast<size_t>(put);
-        }
-        out_.clear();
-    }
-
     const TailOptions& options_;
-    RecordFormat format_;
+    RecordOutput out_;
     std::unique_ptr<client::Client> client_;
     std::unique_ptr<client::Consumer> consumer_;
-    std::string out_;
-    uint64_t written_ = 0;
     bool done_ = false;
     int status_ = 0;
 };
 
 int run_tail(const TailOptions& options) {
     Signals::block();
-    return Tail(options).run();
+    if (options.group.empty()) return Tail(options).run();
+    GroupTail tail;
+    tail.stream = options.stream;
+    tail.group = options.group;
+    tail.member = options.member;
+    tail.start = parse_start(options.from.empty() ? "trim_horizon" : options.from);
+    tail.count = options.count;
+    tail.no_follow = options.no_follow;
+    tail.format = record_format_of(options.format);
+    return tail_as_member(options.target, tail);
 }
 
 }  // namespace
@@ -142,8 +121,18 @@ void add_tail(CLI::App& app, int& status) {
     options->target.add_options(*command);
     command->add_option(
         "--from", options->from,
-        "trim_horizon, latest, a sequence number, or a time like 2026-11-23T09:30:00Z [latest]");
-    command->add_option("--shard", options->shards, "Only this shard (repeatable) [all]");
+        "trim_horizon, latest, a sequence number, or a time like 2026-11-23T09:30:00Z [latest; "
+        "trim_horizon for a new group]");
+    auto* group = command->add_option(
+        "--group", options->group,
+        "Share the stream with the other members of this group, which is made if it is not there; go on "
+        "where the group is");
+    command
+        ->add_option("--member", options->member,
+                     "This process in the group; one of each name [made up]")
+        ->needs(group);
+    auto* shard = command->add_option("--shard", options->shards, "Only this shard (repeatable) [all]");
+    shard->excludes(group);
     command->add_option("--count", options->count, "Stop after so many records");
     command->add_flag("--no-follow", options->no_follow,
                       "Stop at the tail instead of waiting for more");
@@ -151,12 +140,15 @@ void add_tail(CLI::App& app, int& status) {
         ->add_option("--format", options->format, "raw (data and a line feed), json or csv [raw]")
         ->check(CLI::IsMember({"raw", "json", "csv"}));
     command->footer(
-        "Records of one shard come in order; shards are interleaved as they arrive.\n\n"
+        "Records of one shard come in order; shards are interleaved as they arrive.\n"
+        "With --group, what has been written to standard output is checkpointed every second and at the "
+        "end; after a kill -9 the rest is written again by another member.\n\n"
         "Examples:\n"
         "  eagre tail quotes                                      what arrives from now on\n"
         "  eagre tail quotes --from trim_horizon --no-follow | wc -l\n"
         "  eagre tail quotes --from 2026-11-23T09:30:00Z --format json --count 10\n"
-        "  eagre tail quotes --shard 3 --from 100000 --format csv");
+        "  eagre tail quotes --shard 3 --from 100000 --format csv\n"
+        "  eagre tail quotes --group billing --member node-1     the shards are shared among the members");
     command->callback([options, &status] { status = run_tail(*options); });
 }
 

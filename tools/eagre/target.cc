@@ -57,6 +57,10 @@ void fail(const std::string& what, const Error& error) {
     throw std::runtime_error(load::error_text(what, error));
 }
 
+void remark(const client::ControlClient& control) {
+    if (!control.message().empty()) fmt::print(stderr, "eagre: {}\n", control.message());
+}
+
 frame::AckMode ack_mode(const std::string& name) {
     if (name == "none") return frame::AckMode::kNone;
     return name == "appended" ? frame::AckMode::kAppended : frame::AckMode::kDurable;

@@ -21,6 +21,9 @@ uint16_t port_of_directory(const std::string& data);
 /// Throws std::runtime_error("<what>: <advice>") for an error.
 [[noreturn]] void fail(const std::string& what, const Error& error);
 
+/// Prints the reservation with which control has answered, if any. On standard error: standard output may be read by a program.
+void remark(const client::ControlClient& control);
+
 /// "durable", "appended" or "none".
 frame::AckMode ack_mode(const std::string& name);
 

@@ -1,0 +1,127 @@
+#include "tools/eagre/group_tail.h"
+
+#include <map>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "perf/load/error_text.h"
+#include "tools/eagre/signals.h"
+#include "wire/client/group_consumer.h"
+
+namespace eagre::cli {
+namespace {
+
+constexpr uint64_t kPollNs = 20'000'000;
+constexpr uint64_t kCheckpointNs = 1'000'000'000;
+constexpr uint64_t kLeaveNs = 5'000'000'000;
+
+class Member {
+  public:
+    Member(const Target& target, const GroupTail& options)
+        : options_(options), out_(options.format), client_(target.connect()) {
+        client::GroupOptions group;
+        group.member = options.member;
+        group.start = options.start;
+        // What counts as done is what standard output has taken, not what was handed to us.
+        group.auto_checkpoint = false;
+        auto joined = client_->join_group(options.stream, options.group, group);
+        if (!joined) fail(fmt::format("group {} of stream {}", options.group, options.stream), joined.error());
+        consumer_ = std::move(*joined);
+        consumer_->on_delivery([this](const client::Delivery& delivery) { on_delivery(delivery); });
+        consumer_->on_event([this](ShardId shard, Error error) { on_event(shard, error); });
+        consumer_->on_granted([this](const client::GroupLease& lease) { say_granted(lease); });
+        consumer_->on_release([this](ShardId shard) { on_release(shard); });
+        fmt::print(stderr, "eagre: {} is in group {} of {}\n", consumer_->member(), options.group, options.stream);
+        for (const client::GroupLease& lease : consumer_->leases()) say_granted(lease);
+    }
+
+    int run() {
+        client::Transport& transport = client_->transport();
+        uint64_t checkpoint_at_ns = transport.monotonic_ns() + kCheckpointNs;
+        while (!done_ && !out_.closed() && !Signals::wait(0)) {
+            client_->poll(kPollNs);
+            out_.write();
+            if (transport.monotonic_ns() >= checkpoint_at_ns) {
+                checkpoint_all();
+                checkpoint_at_ns = transport.monotonic_ns() + kCheckpointNs;
+            }
+            if (options_.no_follow && consumer_->at_tail()) break;
+        }
+        const Status left = consumer_->leave(kLeaveNs);
+        if (!left && status_ == 0) {
+            fmt::print(stderr, "eagre: {}\n", load::error_text("leaving the group", left.error()));
+            status_ = 1;
+        }
+        return status_;
+    }
+
+  private:
+    void on_delivery(const client::Delivery& delivery) {
+        for (uint32_t i = delivery.skip; i < delivery.batch.record_count() && !done_; ++i) {
+            const SequenceNumber sequence{delivery.first_sequence.value + i};
+            out_.add({delivery.shard, sequence, delivery.arrival_ns}, delivery.batch.record(i));
+            written_[delivery.shard] = sequence;
+            done_ = options_.count != 0 && out_.count() == options_.count;
+        }
+    }
+
+    /// Of what standard output has taken.
+    void checkpoint(ShardId shard) {
+        const auto last = written_.find(shard);
+        if (last == written_.end() || out_.closed()) return;
+        [[maybe_unused]] const Status taken = consumer_->checkpoint(shard, last->second);
+        written_.erase(last);  // The shard's new owner says what follows, if it is no longer ours.
+    }
+    void checkpoint_all() {
+        while (!written_.empty() && !out_.closed()) checkpoint(written_.begin()->first);
+    }
+
+    void on_release(ShardId shard) {
+        out_.write();
+        checkpoint(shard);
+        fmt::print(stderr, "eagre: gives up shard {}\n", shard.value);
+    }
+
+    void on_event(ShardId shard, Error error) {
+        if (error.code == Errc::kShardClosed) {
+            out_.write();
+            checkpoint(shard);
+            if (!done_ && !out_.closed()) {
+                [[maybe_unused]] const Status taken = consumer_->checkpoint(shard, client::kShardEnd);
+            }
+            fmt::print(stderr, "eagre: shard {} was read to its end\n", shard.value);
+            return;
+        }
+        const std::string what = shard.value == 0 ? fmt::format("group {} of stream {}", options_.group, options_.stream)
+                                                  : fmt::format("shard {}", shard.value);
+        fmt::print(stderr, "eagre: {}\n", load::error_text(what, error));
+        if (error.code == Errc::kLeaseLost) written_.erase(shard);
+        // Who was taken for dead joins anew by himself; everything else of the whole group is the end.
+        if (shard.value == 0 && error.code != Errc::kUnknownMember) {
+            status_ = 1;
+            done_ = true;
+        }
+    }
+
+    static void say_granted(const client::GroupLease& lease) {
+        fmt::print(stderr, "eagre: reads shard {} from {}\n", lease.shard.value,
+                   lease.next.value == 0 ? std::string("its trim horizon") : fmt::format("sequence number {}", lease.next.value));
+    }
+
+    const GroupTail& options_;
+    RecordOutput out_;
+    std::unique_ptr<client::Client> client_;
+    std::unique_ptr<client::GroupConsumer> consumer_;
+    std::map<ShardId, SequenceNumber> written_;  // Last record of each shard since its last checkpoint.
+    bool done_ = false;
+    int status_ = 0;
+};
+
+}  // namespace
+
+int tail_as_member(const Target& target, const GroupTail& options) {
+    return Member(target, options).run();
+}
+
+}  // namespace eagre::cli
