@@ -13,6 +13,7 @@
 #include "perf/ceilings/machine.h"
 #include "perf/scenarios/box.h"
 #include "perf/scenarios/catchup.h"
+#include "perf/scenarios/handover.h"
 #include "perf/scenarios/ingest.h"
 #include "wire/client/transport.h"
 
@@ -27,6 +28,7 @@ struct Options {
     CatchupOptions catchup;
     CreateOptions create;
     ServingOptions serving;
+    HandoverOptions handover;
     std::string stats_path;
 };
 
@@ -118,6 +120,10 @@ int main(int argc, char** argv) {
         "serving", "Wait until a record goes in and comes out; says when (CLOCK_MONOTONIC)");
     serving->add_option("--stream", options.serving.stream, "Stream, which must exist");
 
+    CLI::App* handover = app.add_subcommand("handover", "A member of a consumer group leaves and comes back");
+    handover->add_option("--stream", options.handover.stream, "Stream, which must exist");
+    handover->add_option("--leaves", options.handover.leave_count, "How often");
+
     CLI::App* stats = app.add_subcommand("stats", "Counters of a running box, all cores added up");
     stats->add_option("file", options.stats_path, "DATA/stats.shm")->required();
 
@@ -137,6 +143,8 @@ int main(int argc, char** argv) {
     }
     if (!tls_ca.empty()) options.client.tls = eagre::client::TlsOptions{tls_ca, {}};
     options.serving.client = options.client;
+    options.handover.client = options.client;
+    if (*handover) return print("handover", run_handover(options.handover));
     if (*create) return print("create", create_stream(options.create));
     if (*serving) return print("serving", wait_until_serving(options.serving));
     if (*stats) return print("stats", read_stats(options.stats_path));
