@@ -213,6 +213,10 @@ TEST_F(SqliteCatalog, LeavesANewerSchemaAlone) {
     EXPECT_EQ(open()->streams().value().size(), 1U);
 }
 
+// What the step to version 4 brought, taken back.
+constexpr const char* kWithoutGroups =
+    "DROP TABLE members; DROP TABLE leases; DROP TABLE consumer_groups; PRAGMA user_version = 3";
+
 // What the step to version 3 brought, taken back.
 constexpr const char* kWithoutLimits =
     "ALTER TABLE streams DROP COLUMN retention_bytes;"
@@ -222,6 +226,7 @@ constexpr const char* kWithoutLimits =
 
 TEST_F(SqliteCatalog, MigratesAStreamThatKnewNoLimitsAndTags) {
     ASSERT_TRUE(open()->apply(stream_with_shards()).value());
+    run_sql(kWithoutGroups);
     run_sql(kWithoutLimits);
     const auto catalog = open();
     EXPECT_FALSE(moved_aside());
@@ -260,6 +265,7 @@ TEST_F(SqliteCatalog, TagsGoWithTheirStream) {
 
 TEST_F(SqliteCatalog, MigratesTheFirstSchema) {
     ASSERT_TRUE(open()->apply(stream_with_shards()).value());
+    run_sql(kWithoutGroups);
     run_sql(kWithoutLimits);
     run_sql(
         "DROP TABLE keys; ALTER TABLE meta DROP COLUMN key_set_number; PRAGMA user_version = 1");
@@ -268,6 +274,47 @@ TEST_F(SqliteCatalog, MigratesTheFirstSchema) {
     EXPECT_EQ(catalog->streams().value().size(), 1U);
     EXPECT_TRUE(catalog->keys().value().empty());
     EXPECT_EQ(catalog->meta().value().key_set_number, 0U);
+}
+
+Change group_with_rows(uint64_t id, const std::string& name) {
+    Change change;
+    change.put_groups.push_back({GroupId(id), StreamId(3), name, 3000, 77, 0});
+    change.put_leases.push_back({GroupId(id), ShardId(7), 12, "a", SequenceNumber(5), false, 78});
+    change.put_leases.push_back({GroupId(id), ShardId(8), 13, "", SequenceNumber(0), true, 0});
+    change.put_members.push_back({GroupId(id), "a", 11, 76});
+    return change;
+}
+
+TEST_F(SqliteCatalog, KeepsGroupsAndDropsThemWithTheirStream) {
+    ASSERT_TRUE(open()->apply(stream_with_shards()).value());
+    const Change made = group_with_rows(1, "billing");
+    ASSERT_TRUE(open()->apply(made).value());
+    const auto catalog = open();
+    const auto groups = catalog->groups().value();
+    ASSERT_EQ(groups.size(), 1U);
+    EXPECT_EQ(groups[0].stream, StreamId(3));
+    EXPECT_EQ(groups[0].name, "billing");
+    EXPECT_EQ(groups[0].heartbeat_ms, 3000U);
+    EXPECT_EQ(groups[0].created_ns, 77U);
+    EXPECT_EQ(catalog->leases(GroupId(1)).value(), made.put_leases);
+    EXPECT_EQ(catalog->members(GroupId(1)).value(), made.put_members);
+
+    EXPECT_EQ(catalog->apply(group_with_rows(2, "billing")).error().code, Errc::kGroupExists);
+    Change later;
+    later.put_leases = {{GroupId(1), ShardId(7), 20, "", SequenceNumber(9), false, 80}};
+    later.delete_members = made.put_members;
+    ASSERT_TRUE(catalog->apply(later).value());
+    EXPECT_EQ(catalog->leases(GroupId(1)).value()[0], later.put_leases[0]);
+    EXPECT_TRUE(catalog->members(GroupId(1)).value().empty());
+    Change nobodys = later;
+    nobodys.put_leases[0].group = GroupId(9);
+    EXPECT_FALSE(catalog->apply(nobodys).value()) << "a lease of no group";
+
+    Change drop;
+    drop.delete_streams = {{StreamId(3), catalog->streams().value()[0].revision}};
+    ASSERT_TRUE(catalog->apply(drop).value());
+    EXPECT_TRUE(catalog->groups().value().empty());
+    EXPECT_TRUE(catalog->leases(GroupId(1)).value().empty());
 }
 
 TEST_F(SqliteCatalog, KeepsKeysAndLetsANameBeUsedAgain) {

@@ -43,7 +43,7 @@ client::GroupDescription group() {
 TEST(GroupText, ShowsWhoReadsAndHowFarBehind) {
     const std::string text = group_text(group(), kNowNs);
     EXPECT_NE(text.find("billing reads quotes"), std::string::npos) << text;
-    EXPECT_NE(text.find("2,500 records, 640 KB, the oldest for 1.50 s"), std::string::npos) << text;
+    EXPECT_NE(text.find("2,500 records, 640 kB, the oldest for 1.50 s"), std::string::npos) << text;
     EXPECT_NE(text.find("nobody reads it"), std::string::npos) << text;
     EXPECT_EQ(text.find('?'), std::string::npos) << text;
 }
