@@ -1,7 +1,9 @@
 // eagre-control: options, the directory's lock, the catalogue, the loop, an orderly end.
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -15,8 +17,10 @@
 #include "control/catalog/sqlite_catalog.h"
 #include "control/controller.h"
 #include "control/log/log.h"
+#include "control/metrics/metrics.h"
 #include "control/sockets/unix_sockets.h"
 #include "wire/base/crash_point.h"
+#include "wire/base/limits.h"
 #include "wire/identity/key_file.h"
 
 namespace {
@@ -33,6 +37,9 @@ constexpr uint64_t kLastWordsNs =
 struct Options {
     std::string data = "eagre-data";
     std::string log_level = "info";
+    std::string metrics;  // HOST:PORT; empty: no metrics.
+    uint32_t metrics_shards = eagre::metrics::kShardSeriesDefault;
+    bool insecure = false;
 };
 
 /// Holds DATA/control.lock while the process lives: two controls on one directory exclude each
@@ -79,10 +86,41 @@ int fail(const std::string& what, Error error) {
     return 1;
 }
 
+/// Null and 0: nobody asked for metrics.
+Result<std::unique_ptr<eagre::metrics::Metrics>> listen_for_scrapers(
+    const Options& options, const eagre::control::Controller& controller,
+    eagre::sockets::UnixSockets& sockets) {
+    if (options.metrics.empty()) return std::unique_ptr<eagre::metrics::Metrics>();
+    const auto address = eagre::metrics::HttpAddress::parse(options.metrics);
+    if (!address) return address.error();
+    if (!address->loopback && !options.insecure) return Errc::kInsecure;
+    if (!address->loopback) {
+        elog::warning("metrics", "everybody who reaches {} may read the metrics (--insecure)",
+                      options.metrics);
+    }
+    auto metrics = eagre::metrics::Metrics::listen(
+        {*address, options.data + "/stats.shm", options.metrics_shards},
+        [&controller] {
+            return eagre::metrics::ControlView{controller.table(), controller.ready()};
+        },
+        [&sockets] { return sockets.monotonic_ns(); });
+    if (!metrics) return metrics.error();
+    sockets.wake_on((*metrics)->wait_fd());
+    elog::info("metrics", "at http://{}/metrics", (*metrics)->address().text());
+    return metrics;
+}
+
 int serve(eagre::control::Controller& controller, int signal_fd,
-          eagre::client::Transport& transport) {
+          eagre::client::Transport& transport, eagre::metrics::Metrics* metrics) {
     while (!stop_requested(signal_fd)) {
-        controller.poll(kTurnNs);
+        uint64_t turn_ns = kTurnNs;
+        if (metrics != nullptr) {
+            metrics->poll();
+            const uint64_t now_ns = transport.monotonic_ns();
+            const uint64_t due_ns = metrics->next_deadline_ns();
+            turn_ns = std::min(turn_ns, due_ns > now_ns ? due_ns - now_ns : 0);
+        }
+        controller.poll(turn_ns);
         if (controller.fatal())
             return fail("another eagre-control has taken over this box; this one ends",
                         *controller.fatal());
@@ -128,9 +166,9 @@ int run(const Options& options) {
     for (std::byte& byte : fresh) byte = static_cast<std::byte>((*sockets)->random());
     const auto master = eagre::identity::open_key_file(options.data, fresh);
     if (!master) {
-        return fail("key file cannot be used path=" + options.data + "/" +
-                        eagre::identity::kKeyFileName,
-                    master.error());
+        return fail(
+            "key file cannot be used path=" + options.data + "/" + eagre::identity::kKeyFileName,
+            master.error());
     }
     eagre::control::ControllerOptions controller_options;
     controller_options.master_key = *master;
@@ -139,8 +177,17 @@ int run(const Options& options) {
         eagre::control::Controller::open(**catalog, **sockets, **sockets, controller_options);
     if (!controller)
         return fail("catalogue cannot be read path=" + catalog_path, controller.error());
+    const auto metrics = listen_for_scrapers(options, **controller, **sockets);
+    if (!metrics && metrics.error().code == Errc::kInsecure) {
+        elog::error("metrics",
+                    "refusing to listen at {}: whoever reaches it may read the metrics; choose a "
+                    "loopback address, or say --insecure if that is meant",
+                    options.metrics);
+        return 1;
+    }
+    if (!metrics) return fail("cannot serve metrics at " + options.metrics, metrics.error());
     elog::info("control", "serving socket={} pid={}", socket_path, getpid());
-    return serve(**controller, signal_fd, **sockets);
+    return serve(**controller, signal_fd, **sockets, metrics->get());
 }
 
 }  // namespace
@@ -162,6 +209,20 @@ int main(int argc, char** argv) {
             throw CLI::Success();
         },
         "Print the places at which EAGRE_CRASH_AT=NAME[:VISIT] kills this process, for tests");
+    app.add_option("--metrics", options.metrics,
+                   "Serve metrics for Prometheus at HOST:PORT, like 127.0.0.1:9568 or [::1]:9568 "
+                   "(port 0: any) [off]")
+        ->check([](const std::string& text) {
+            return eagre::metrics::HttpAddress::parse(text)
+                       ? std::string()
+                       : text + " is not HOST:PORT with a numeric host, like 127.0.0.1:9568";
+        });
+    app.add_option("--metrics-shards", options.metrics_shards,
+                   "Shards with metrics of their own; others count in their stream's")
+        ->capture_default_str()
+        ->check(CLI::Range(0U, eagre::kBoxShardCountMax));
+    app.add_flag("--insecure", options.insecure,
+                 "Allow a --metrics address other than loopback: whoever reaches it may read them");
     app.footer("Example:\n  eagre-control --data /var/lib/eagre");
     CLI11_PARSE(app, argc, argv);
     elog::set_level(options.log_level);

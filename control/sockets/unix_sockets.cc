@@ -71,7 +71,9 @@ void refuse(int fd) {
 class OsUnixSockets final : public UnixSockets {
   public:
     OsUnixSockets(int listen_fd, int wake_fd, std::string path)
-        : listen_fd_(listen_fd), wake_fd_(wake_fd), path_(std::move(path)) {}
+        : listen_fd_(listen_fd), path_(std::move(path)) {
+        if (wake_fd >= 0) wake_fds_.push_back(wake_fd);
+    }
     ~OsUnixSockets() override {
         for (const auto& [id, pipe] : pipes_) ::close(pipe.fd);
         ::close(listen_fd_);
@@ -87,6 +89,7 @@ class OsUnixSockets final : public UnixSockets {
     uint64_t wall_ns() override { return clock_ns(CLOCK_REALTIME); }
     uint64_t random() override;
     std::optional<PipeId> accept() override;
+    void wake_on(int fd) override { wake_fds_.push_back(fd); }
 
   private:
     struct Pipe {
@@ -100,7 +103,7 @@ class OsUnixSockets final : public UnixSockets {
     }
 
     int listen_fd_;
-    int wake_fd_;
+    std::vector<int> wake_fds_;
     std::string path_;
     std::map<PipeId, Pipe> pipes_;
     uint64_t last_id_ = 0;
@@ -156,9 +159,9 @@ void OsUnixSockets::close(PipeId pipe) {
 
 void OsUnixSockets::wait(uint64_t timeout_ns) {
     std::vector<pollfd> polled;
-    polled.reserve(pipes_.size() + 2);
+    polled.reserve(pipes_.size() + wake_fds_.size() + 1);
     polled.push_back({listen_fd_, POLLIN, 0});
-    if (wake_fd_ >= 0) polled.push_back({wake_fd_, POLLIN, 0});
+    for (const int fd : wake_fds_) polled.push_back({fd, POLLIN, 0});
     for (const auto& [id, pipe] : pipes_) {
         const int events = pipe.wants_out ? POLLIN | POLLOUT : POLLIN;
         polled.push_back({pipe.fd, static_cast<short>(events), 0});

@@ -62,7 +62,16 @@ void Appliance::start_dataplane() {
 }
 
 void Appliance::start_control() {
-    control_.start(own_directory() + "/eagre-control", {"--data", options_.data},
+    std::vector<std::string> arguments = {"--data", options_.data};
+    if (options_.metrics_port) {
+        const bool v6 = options_.metrics_listen.find(':') != std::string::npos;
+        arguments.emplace_back("--metrics");
+        arguments.push_back(
+            v6 ? fmt::format("[{}]:{}", options_.metrics_listen, *options_.metrics_port)
+               : fmt::format("{}:{}", options_.metrics_listen, *options_.metrics_port));
+        if (options_.insecure) arguments.emplace_back("--insecure");
+    }
+    control_.start(own_directory() + "/eagre-control", arguments,
                    options_.log_to_files ? options_.data + "/eagre-control.log" : "");
     control_started_ns_ = monotonic_ns();
     control_due_ns_ = 0;

@@ -24,6 +24,8 @@ struct ApplianceOptions {
     std::string tls_cert;  // Both or neither.
     std::string tls_key;
     std::string wait = "adaptive";
+    std::optional<uint16_t> metrics_port;  // None: no metrics; 0: any free one.
+    std::string metrics_listen = "127.0.0.1";
     std::vector<std::string> more_arguments;  // Passed to eagred as they are.
     bool log_to_files =
         false;  // DATA/eagred.log, DATA/eagre-control.log instead of our own output.

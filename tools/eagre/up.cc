@@ -76,6 +76,12 @@ void add_up(CLI::App& app, int& status) {
     command->add_option("--tls-key", options->tls_key, "Its private key (PEM)");
     command->add_flag("--insecure", options->insecure,
                       "Allow an address other than loopback although --auth is off");
+    command->add_option("--metrics-port", options->metrics_port,
+                        "Serve metrics for Prometheus at http://127.0.0.1:PORT/metrics; 9568 is "
+                        "usual, 0: any [off]");
+    command->add_option("--metrics-listen", options->metrics_listen,
+                        "Numeric address of the metrics; beyond loopback only with --insecure "
+                        "[127.0.0.1]");
     command
         ->add_option("--wait", options->wait,
                      "How an idle core waits: spin, adaptive or block [adaptive]")
@@ -90,6 +96,7 @@ void add_up(CLI::App& app, int& status) {
         "serves on; if the dataplane dies, so does this, with status 1.\n\n"
         "Examples:\n"
         "  eagre up\n"
+        "  eagre up --metrics-port 9568               and curl 127.0.0.1:9568/metrics\n"
         "  eagre up --data /var/lib/eagre --cores 2-3 --wait spin\n"
         "  eagre up --data /var/lib/eagre --also /mnt/nvme1/eagre\n"
         "  eagre up --listen 0.0.0.0 --auth on        for those who have a key\n"

@@ -28,6 +28,8 @@ class Histogram {
     void reset() { *this = Histogram{}; }
 
     uint64_t count() const { return total_; }
+    /// Of all values; a uint64_t of ns holds 584 years.
+    uint64_t sum() const { return sum_; }
     uint64_t max() const { return max_; }
     uint64_t min() const { return total_ == 0 ? 0 : min_; }
     double mean() const { return total_ == 0 ? 0.0 : static_cast<double>(sum_) / static_cast<double>(total_); }

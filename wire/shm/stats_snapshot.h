@@ -13,6 +13,10 @@
 
 namespace eagre::shm {
 
+/// A core updates its statistics at least once a second while it serves: an eagred that was silent for longer is not running, and
+/// what it last said is not shown as if it were now.
+inline constexpr uint64_t kSilenceNsMax = 3'000'000'000ULL;
+
 class StatsSnapshot {
   public:
     /// `path`: DATA/stats.shm; `now_ns`: the caller's monotonic clock, kept as taken_ns(). Errors: kIo (os_errno says why), kBadLength
@@ -28,8 +32,9 @@ class StatsSnapshot {
     /// Null when it has no slot. O(log n).
     const ShardStats* find(uint64_t shard) const;
     uint64_t taken_ns() const { return taken_ns_; }
-    /// How long ago the most recently seen core gave a sign of life; each does so at least once a second while it serves.
+    /// How long ago the most recently seen core gave a sign of life.
     uint64_t silent_ns() const;
+    bool alive() const { return silent_ns() <= kSilenceNsMax; }
 
     /// Sum of one counter over all cores.
     uint64_t total(uint64_t CoreStats::*counter) const;

@@ -84,6 +84,8 @@ TEST(StatsSnapshot, TellsHowLongAllCoresWereSilent) {
     file.core(1).heartbeat_ns = 5'000;
     EXPECT_EQ(StatsSnapshot::read(file.write(), 7'000)->silent_ns(), 2'000U);
     EXPECT_EQ(StatsSnapshot::read(file.path(), 4'000)->silent_ns(), 0U);
+    EXPECT_TRUE(StatsSnapshot::read(file.path(), 5'000 + kSilenceNsMax)->alive());
+    EXPECT_FALSE(StatsSnapshot::read(file.path(), 5'001 + kSilenceNsMax)->alive());
 }
 
 TEST(StatsSnapshot, ReadsAFieldThatHasNoNul) {
