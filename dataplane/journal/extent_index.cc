@@ -43,7 +43,7 @@ void ExtentIndex::add(const Run& run) {
     const Extent extent{
         run.first_sequence, run.arrival_ns,   static_cast<uint32_t>(run.offset_bytes / 8),
         run.bytes,          run.record_count, 0};
-    const LiveExtent added{extent, run.shard_slot, 0, 0, 0, 0, 0, run.arrival_ns};
+    const LiveExtent added{extent, run.shard_slot, 0, 0, 0, 0, run.bytes, run.arrival_ns};
     append(added);
     if (full()) compact();
 }
@@ -56,6 +56,7 @@ void ExtentIndex::append(const LiveExtent& added) {
             last.extent.bytes =
                 static_cast<uint32_t>(added.extent.end_bytes() - last.extent.offset_bytes());
             last.extent.record_count += added.extent.record_count;
+            last.run_bytes += added.run_bytes;
             last.last_arrival_ns = added.last_arrival_ns;
             return;
         }
@@ -102,6 +103,10 @@ void ExtentIndex::compact() {
 
 uint32_t ExtentIndex::first_of(uint32_t shard_slot) const {
     return heads_[shard_slot].first - 1;
+}
+
+uint32_t ExtentIndex::last_of(uint32_t shard_slot) const {
+    return heads_[shard_slot].last - 1;
 }
 
 uint32_t ExtentIndex::find(uint32_t shard_slot, uint64_t sequence) const {

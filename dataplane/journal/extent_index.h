@@ -18,7 +18,7 @@ struct LiveExtent {
     uint32_t next;
     uint32_t jump;
     uint32_t depth;
-    uint32_t reserved;
+    uint32_t run_bytes;  // Of its runs alone; the extent may span others.
     uint64_t last_arrival_ns;  // Of its last run.
 };
 
@@ -49,8 +49,9 @@ class ExtentIndex {
     /// Index of the shard's last extent whose first run arrived before `arrival_ns`; UINT32_MAX:
     /// none.
     uint32_t find_time(uint32_t shard_slot, uint64_t arrival_ns) const;
-    /// Index of the shard's first extent; UINT32_MAX: none.
+    /// Index of the shard's first (last) extent; UINT32_MAX: none.
     uint32_t first_of(uint32_t shard_slot) const;
+    uint32_t last_of(uint32_t shard_slot) const;
     uint32_t next_of(uint32_t index) const { return extents_[index].next - 1; }
     void reset();
     static constexpr uint32_t kNone = UINT32_MAX;

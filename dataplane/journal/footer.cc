@@ -40,52 +40,73 @@ bool verify_page(const std::byte* page, const PageIdentity& identity) {
            header.crc == crc32c({page + 8, kPageBytes - 8});
 }
 
-/// Lays entries into pages one behind the other.
-struct FooterBuilder::Cursor {
-    std::byte* next_page;
-    PageIdentity identity;
-    std::byte* page = nullptr;
-    uint32_t count = 0;
-    uint32_t page_count = 0;
+void PageWriter::begin(FooterSection section) {
+    EAGRE_ASSERT(page_ == nullptr);
+    identity_.section = section;
+    identity_.page_index = 0;
+    entry_count_ = 0;
+}
 
-    void begin(FooterSection section) {
-        identity.section = section;
-        page = nullptr;
-        count = 0;
-        page_count = 0;
-    }
-    template <class Entry>
-    void add(const Entry& entry) {
-        constexpr uint32_t kPerPage = kPagePayloadBytes / sizeof(Entry);
-        if (page == nullptr || count == kPerPage) {
-            finish_page();
-            page = next_page;
-            next_page += kPageBytes;
-            std::memset(page, 0, kPageBytes);
-            count = 0;
+void PageWriter::begin_page() {
+    page_ = next_page_;
+    next_page_ += kPageBytes;
+    std::memset(page_, 0, kPageBytes);
+    entry_count_ = 0;
+}
+
+void PageWriter::add_page(const std::byte* page) {
+    EAGRE_ASSERT(page_ == nullptr);
+    begin_page();
+    entry_count_ = load<PageHeader>(page).entry_count;
+    std::memcpy(page_ + sizeof(PageHeader), page + sizeof(PageHeader), kPagePayloadBytes);
+    finish_page();
+}
+
+void PageWriter::go_on_at(std::byte* first_page) {
+    EAGRE_ASSERT(page_ == nullptr);
+    next_page_ = first_page;
+}
+
+void PageWriter::finish_page() {
+    if (page_ == nullptr) return;
+    PageHeader header;
+    header.segment_number = identity_.segment_number;
+    header.incarnation = identity_.incarnation;
+    header.section = identity_.section;
+    header.page_index = identity_.page_index++;
+    header.entry_count = entry_count_;
+    std::memcpy(page_, &header, sizeof(header));
+    header.crc = crc32c({page_ + 8, kPageBytes - 8});
+    std::memcpy(page_, &header, sizeof(header));
+    page_ = nullptr;
+}
+
+void index_runs(const ExtentIndex& extents, uint32_t shard_slot, DirectoryEntry& entry,
+                Trailer& trailer) {
+    entry.first_sequence = 0;
+    entry.first_arrival_ns = 0;
+    entry.extent_count = 0;
+    entry.run_bytes = 0;
+    for (uint32_t i = extents.first_of(shard_slot); i != ExtentIndex::kNone;
+         i = extents.next_of(i)) {
+        const LiveExtent& extent = extents.at(i);
+        if (entry.extent_count++ == 0) {
+            entry.first_sequence = extent.extent.first_sequence;
+            entry.first_arrival_ns = extent.extent.arrival_ns;
         }
-        std::memcpy(page + sizeof(PageHeader) + count * sizeof(Entry), &entry, sizeof(Entry));
-        ++count;
+        entry.run_bytes += extent.run_bytes;
+        trailer.last_arrival_ns = std::max(trailer.last_arrival_ns, extent.last_arrival_ns);
     }
-    void finish_page() {
-        if (page == nullptr) return;
-        PageHeader header;
-        header.segment_number = identity.segment_number;
-        header.incarnation = identity.incarnation;
-        header.section = identity.section;
-        header.page_index = page_count++;
-        header.entry_count = count;
-        std::memcpy(page, &header, sizeof(header));
-        header.crc = crc32c({page + 8, kPageBytes - 8});
-        std::memcpy(page, &header, sizeof(header));
-        page = nullptr;
+    if (entry.extent_count > 0 &&
+        (trailer.first_arrival_ns == 0 || entry.first_arrival_ns < trailer.first_arrival_ns)) {
+        trailer.first_arrival_ns = entry.first_arrival_ns;
     }
-};
+}
 
 FooterBuilder::FooterBuilder(const FooterCounts& counts_max)
     : buffer_(make_raw_array<std::byte>(counts_max.bytes())), capacity_(counts_max.bytes()) {}
 
-void FooterBuilder::build_directory(const FooterSource& source, Cursor& cursor, Trailer& trailer) {
+void FooterBuilder::build_directory(const FooterSource& source, PageWriter& pages, Trailer& trailer) {
     uint32_t extent_index = 0;
     for (const uint32_t slot : source.shards.sorted()) {
         const ShardState& state = source.shards.at_slot(slot);
@@ -95,30 +116,18 @@ void FooterBuilder::build_directory(const FooterSource& source, Cursor& cursor, 
         entry.last_arrival_ns = state.last_arrival_ns;
         entry.trim_horizon = std::max(state.facts.trim_horizon.value, state.pending_horizon);
         entry.extent_index = extent_index;
-        for (uint32_t i = source.extents.first_of(slot); i != ExtentIndex::kNone;
-             i = source.extents.next_of(i)) {
-            if (entry.extent_count++ == 0) {
-                entry.first_sequence = source.extents.at(i).extent.first_sequence;
-                entry.first_arrival_ns = source.extents.at(i).extent.arrival_ns;
-            }
-            trailer.last_arrival_ns =
-                std::max(trailer.last_arrival_ns, source.extents.at(i).last_arrival_ns);
-        }
-        if (entry.extent_count > 0 &&
-            (trailer.first_arrival_ns == 0 || entry.first_arrival_ns < trailer.first_arrival_ns)) {
-            trailer.first_arrival_ns = entry.first_arrival_ns;
-        }
+        index_runs(source.extents, slot, entry, trailer);
         extent_index += entry.extent_count;
-        cursor.add(entry);
+        pages.add(entry);
     }
     EAGRE_ASSERT_EQ(extent_index, source.extents.count());
 }
 
-void FooterBuilder::build_extents(const FooterSource& source, Cursor& cursor) {
+void FooterBuilder::build_extents(const FooterSource& source, PageWriter& pages) {
     for (const uint32_t slot : source.shards.sorted()) {
         for (uint32_t i = source.extents.first_of(slot); i != ExtentIndex::kNone;
              i = source.extents.next_of(i)) {
-            cursor.add(source.extents.at(i).extent);
+            pages.add(source.extents.at(i).extent);
         }
     }
 }
@@ -136,26 +145,26 @@ void FooterBuilder::build(const FooterSource& source, uint64_t segment_bytes, Tr
     trailer.shard_id_max = source.shards.shard_id_max;
     trailer.stream_id_max = source.shards.stream_id_max;
 
-    Cursor cursor{buffer_.get(), {trailer.segment_number, trailer.incarnation, {}, 0}};
-    cursor.begin(FooterSection::kDirectory);
-    build_directory(source, cursor, trailer);
-    cursor.finish_page();
-    trailer.directory_pages = cursor.page_count;
-    cursor.begin(FooterSection::kExtents);
-    build_extents(source, cursor);
-    cursor.finish_page();
-    trailer.extent_pages = cursor.page_count;
-    cursor.begin(FooterSection::kFacts);
+    PageWriter pages(buffer_.get(), {trailer.segment_number, trailer.incarnation, {}, 0});
+    pages.begin(FooterSection::kDirectory);
+    build_directory(source, pages, trailer);
+    pages.finish_page();
+    trailer.directory_pages = pages.page_count();
+    pages.begin(FooterSection::kExtents);
+    build_extents(source, pages);
+    pages.finish_page();
+    trailer.extent_pages = pages.page_count();
+    pages.begin(FooterSection::kFacts);
     for (const uint32_t slot : source.shards.sorted())
-        cursor.add(to_record(source.shards.at_slot(slot)));
-    cursor.finish_page();
-    trailer.fact_pages = cursor.page_count;
-    cursor.begin(FooterSection::kProducers);
+        pages.add(to_record(source.shards.at_slot(slot)));
+    pages.finish_page();
+    trailer.fact_pages = pages.page_count();
+    pages.begin(FooterSection::kProducers);
     for (uint32_t i = 0; i < source.producers.count(); ++i)
-        cursor.add(to_record(source.producers.at(i)));
-    cursor.finish_page();
-    trailer.producer_pages = cursor.page_count;
-    EAGRE_ASSERT_EQ(static_cast<uint64_t>(cursor.next_page - buffer_.get()), bytes_);
+        pages.add(to_record(source.producers.at(i)));
+    pages.finish_page();
+    trailer.producer_pages = pages.page_count();
+    EAGRE_ASSERT_EQ(static_cast<uint64_t>(pages.next_page() - buffer_.get()), bytes_);
     seal(trailer);
 }
 
@@ -189,7 +198,8 @@ Status load_footer(std::span<const std::byte> pages, const Trailer& trailer, Sha
             if (!producers.remember(facts)) return error_of(Errc::kLimitExceeded, record.producer);
         }
     }
-    if (shards.count() != trailer.shard_count || producers.count() != trailer.producer_count) {
+    const uint32_t fact_count = trailer.fact_count == 0 ? trailer.shard_count : trailer.fact_count;
+    if (shards.count() != fact_count || producers.count() != trailer.producer_count) {
         return Errc::kCorruptDirectory;
     }
     shards.note_ids(trailer.shard_id_max, trailer.stream_id_max);

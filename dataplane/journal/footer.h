@@ -42,6 +42,47 @@ struct PageIdentity {
 };
 bool verify_page(const std::byte* page, const PageIdentity& identity);
 
+/// Lays entries into pages one behind the other, and seals each page.
+class PageWriter {
+  public:
+    /// `identity`: of the segment; section and page index are counted here.
+    PageWriter(std::byte* first_page, const PageIdentity& identity)
+        : next_page_(first_page), identity_(identity) {}
+
+    /// The page before has been finished.
+    void begin(FooterSection section);
+    template <class Entry>
+    void add(const Entry& entry) {
+        constexpr uint32_t kPerPage = kPagePayloadBytes / sizeof(Entry);
+        if (page_ == nullptr) begin_page();
+        std::memcpy(page_ + sizeof(PageHeader) + entry_count_ * sizeof(Entry), &entry, sizeof(Entry));
+        if (++entry_count_ == kPerPage) finish_page();
+    }
+    /// The entries of a page of another segment.
+    void add_page(const std::byte* page);
+    void finish_page();
+    bool page_open() const { return page_ != nullptr; }
+    /// Goes on at `first_page`, between two pages.
+    void go_on_at(std::byte* first_page);
+    /// Of the section, finished.
+    uint32_t page_count() const { return identity_.page_index; }
+    /// Where the next page goes.
+    std::byte* next_page() const { return next_page_; }
+
+  private:
+    void begin_page();
+
+    std::byte* next_page_;
+    PageIdentity identity_;
+    std::byte* page_ = nullptr;
+    uint32_t entry_count_ = 0;
+};
+
+/// What a shard has in a segment, from the extents of its runs there: into its directory entry (but for where its extents
+/// begin) and into the trailer's times.
+void index_runs(const ExtentIndex& extents, uint32_t shard_slot, DirectoryEntry& entry,
+                Trailer& trailer);
+
 /// State that a footer is a snapshot of.
 struct FooterSource {
     ShardTable& shards;
@@ -66,9 +107,8 @@ class FooterBuilder {
     }
 
   private:
-    struct Cursor;
-    void build_directory(const FooterSource& source, Cursor& cursor, Trailer& trailer);
-    void build_extents(const FooterSource& source, Cursor& cursor);
+    void build_directory(const FooterSource& source, PageWriter& pages, Trailer& trailer);
+    void build_extents(const FooterSource& source, PageWriter& pages);
 
     RawArray<std::byte> buffer_;
     uint64_t capacity_;

@@ -24,7 +24,7 @@ FooterCounts footer_counts_max(const JournalOptions& options) {
 
 size_t op_count(const JournalOptions& options) {
     return SegmentPool::kOpCount + SegmentSealer::kOpCount + PageCache::kOpCount +
-           CommitWriter::kOpCount + ReadPool::op_count(options) + Recovery::kOpCount;
+           CommitWriter::kOpCount + ReadPool::op_count(options) + Recovery::kOpCount + Cleaner::kOpCount;
 }
 
 }  // namespace
@@ -50,7 +50,8 @@ JournalCore::JournalCore(io::Io& io, const JournalOptions& options, io::Mirrored
       reads_(context_),
       read_side_{context_, window_, runs_, shards_, chain_, reads_, 0},
       measurer_(read_side_),
-      retention_(context_, shards_, chain_, extents_, pool_) {}
+      retention_(context_, shards_, chain_, extents_, pool_),
+      cleaner_(context_, shards_, chain_, pool_, retention_, extent_count_max(options)) {}
 
 JournalCore::~JournalCore() {
     for (Locator& locator : locators_) locator.reader.reset();
@@ -67,6 +68,7 @@ Status JournalCore::start() {
     if (auto status = sealer_.start(); !status) return status;
     if (auto status = pages_.start(); !status) return status;
     if (auto status = reads_.start(); !status) return status;
+    if (auto status = cleaner_.start(); !status) return status;
     const uint64_t window_share = window_.bytes() / 2;
     run_bytes_max_ = static_cast<uint32_t>(std::min<uint64_t>(window_share, kFramePayloadBytesMax));
     Recovery recovery(*this);

@@ -60,6 +60,7 @@ struct Mutants {
     bool skip_one_sync = false;        // One sync in eight is claimed, not done.
     bool ignore_run_crc = false;       // Recovery and readers don't compare a run's CRC.
     bool append_to_old_tail = false;   // Recovery goes on in the old segment under the old incarnation.
+    bool recycle_before_sync = false;    // The cleaner recycles its sources before their copies are durable.
     bool accept_repeated_batch = false;  // (shard/) A repeated batch number is stored again.
 };
 
@@ -83,6 +84,9 @@ struct JournalOptions {
     uint32_t read_buffer_count = 8;              // Device reads under way at once, all readers together.
     uint32_t read_buffer_bytes = 1U << 20U;      // Longer runs draw on one reserve buffer of kFramePayloadBytesMax.
     uint64_t disk_reserve_bytes = 256ULL << 20U; // Free space never touched by preparing segments.
+    bool cleaner = true;                         // Moves the little that is alive out of mostly dead segments.
+    uint64_t cleaner_bytes_per_s = 64ULL << 20U; // Read and written by it together, at most; 256 KiB at a time.
+    uint64_t cleaner_pause_ns = 4'000'000;       // Between two of its operations while producers' commits wait.
     Mutants mutants;
 };
 
@@ -160,6 +164,10 @@ struct JournalStats {
     uint64_t segments_ready = 0;
     uint64_t segments_recycled = 0;
     uint64_t damaged_run_count = 0;
+    uint64_t alive_bytes = 0;          // Now, of runs above a horizon; what has not been looked at yet counts whole.
+    uint64_t used_bytes = 0;           // Now, of all segments with runs in them.
+    uint64_t relocated_bytes = 0;      // Of runs that the cleaner has moved.
+    uint64_t segments_damaged = 0;     // Now: kept as they are until nothing in them is above a horizon, or for ever (no header).
     bool failed = false;
     bool disk_full = false;
 };

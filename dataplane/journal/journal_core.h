@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "dataplane/journal/cleaner.h"
 #include "dataplane/journal/commit_writer.h"
 #include "dataplane/journal/extent_index.h"
 #include "dataplane/journal/facts.h"
@@ -45,7 +46,9 @@ class JournalCore final : public Journal {
     CommitNumber durable() const override { return CommitNumber{writer_.durable_number()}; }
     CommitNumber written() const override { return CommitNumber{writer_.written_number()}; }
     CommitNumber open_commit() const override { return CommitNumber{writer_.open_number()}; }
-    uint64_t next_timer_ns() const override { return closed_ ? UINT64_MAX : pool_.next_timer_ns(); }
+    uint64_t next_timer_ns() const override {
+        return closed_ ? UINT64_MAX : std::min(pool_.next_timer_ns(), cleaner_.next_timer_ns());
+    }
     bool busy() const override {
         return !writer_.idle() || sealer_.busy() || context_.device.in_flight() > 0;
     }
@@ -106,6 +109,7 @@ class JournalCore final : public Journal {
     ReadSide read_side_;
     Measurer measurer_;
     Retention retention_;
+    Cleaner cleaner_;
 
     uint32_t run_bytes_max_ = 0;
     bool closed_ = false;

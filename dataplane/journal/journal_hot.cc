@@ -116,7 +116,12 @@ void JournalCore::poll(uint64_t now_ns) {
     writer_.advance();
     sealer_.poll(writer_.durable_number());
     retention_.poll(*this, writer_.durable_number());
-    if (!closed_) pool_.poll(now_ns, writer_.full_load());
+    if (!closed_) {
+        const uint64_t incarnation = report_.incarnation;  // 0 while recovery is at work.
+        if (incarnation != 0)
+            cleaner_.poll({now_ns, incarnation, writer_.durable_number(), last_commit(), !writer_.idle()});
+        pool_.poll(now_ns, writer_.full_load());
+    }
     context_.stats.segments_live = chain_.segments().size();
 }
 

@@ -50,7 +50,7 @@ void JournalReader::seek(SequenceNumber from) {
     wanted_ = from.value;
     serial_ = 0;
     walked_number_ = 0;
-    resume_number_ = 0;
+    resume_nonce_ = 0;
     want_reserve_ = false;
     lost_ = false;
     if (current_ == nullptr && ahead_ == nullptr) return;
@@ -220,7 +220,7 @@ Result<JournalReader::Found> JournalReader::leave_piece(const Piece& piece) {
     verified_ = 0;
     if (piece.partial) {
         want_reserve_ = cursor_ == stretch.offset_bytes && !piece.bad;
-        resume_number_ = piece.segment_number;
+        resume_nonce_ = piece.nonce;
         resume_offset_ = piece.bad ? stretch.end_bytes : cursor_;
         side_.pool.release(*current_);
         current_ = nullptr;
@@ -253,10 +253,10 @@ Result<JournalReader::Found> JournalReader::fetch(const ShardState& shard) {
     if (stretch->segment == nullptr) return damaged(shard.durable_next);
     if (stretch->first_sequence > wanted_) return damaged(stretch->first_sequence);
     const bool resumes =
-        resume_number_ == stretch->segment->number() && resume_offset_ > stretch->offset_bytes;
+        resume_nonce_ == stretch->segment->header.nonce && resume_offset_ > stretch->offset_bytes;
     if (resumes) {
         if (resume_offset_ >= stretch->end_bytes) {
-            resume_number_ = 0;
+            resume_nonce_ = 0;
             if (stretch->end_sequence != 0) return damaged(stretch->end_sequence);
             walked_number_ = stretch->segment->number();
             return Found::kNothing;

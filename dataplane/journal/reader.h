@@ -66,7 +66,7 @@ class JournalReader final : public ShardReader, public BufferHolder {
     bool lost_ = false;            // Looking for the next valid run after damage.
     uint64_t ahead_sequence_ = 0;  // Where read-ahead goes on; 0: unknown.
     // Where to go on in a stretch that did not fit a buffer.
-    uint64_t resume_number_ = 0;
+    uint64_t resume_nonce_ = 0;  // Of its segment.
     uint64_t resume_offset_ = 0;
     bool want_reserve_ = false;
     uint64_t walked_number_ = 0;

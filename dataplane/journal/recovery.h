@@ -85,6 +85,7 @@ class Recovery final : public OpOwner {
     std::vector<Link> links_;
     uint64_t incarnation_max_ = 0;
     uint32_t next_file_ = 0;
+    bool interrupted_ = false;  // A file was left half made.
     bool clean_ = false;  // The last process closed the journal and nothing has been begun since.
     bool merge_ = false;  // The tail's runs move into the new segment.
 

@@ -74,8 +74,8 @@ Status Recovery::reopen() {
         header.predecessor = tail->header.predecessor;
         chain = {header.predecessor.commit_number, header.predecessor.commit_crc};
     } else if (tail != nullptr) {
-        header.segment_number = tail->number() + 1;
-        header.predecessor = {tail->number(),      tail->header.incarnation, end_bytes_,
+        header.segment_number = last_number(tail->header) + 1;
+        header.predecessor = {last_number(tail->header),      tail->header.incarnation, end_bytes_,
                               chain.commit_number, chain.commit_crc,         0};
     }
     const uint64_t root = tail != nullptr ? tail->header.nonce : core_.context_.device.seed();

@@ -213,6 +213,10 @@ Status Recovery::replay_segment(size_t index) {
 
 uint64_t Recovery::durable_mark_behind(const CommitScan& scan, uint64_t offset_bytes,
                                        size_t index) {
+    // What a relocated segment stands for was sealed, and all before it.
+    for (size_t i = index + 1; i < links_.size(); ++i) {
+        if (links_[i].segment->header.kind == SegmentKind::kRelocated) return UINT64_MAX;
+    }
     uint64_t mark = scan.durable_mark_behind(offset_bytes);
     const uint64_t incarnation = links_[index].segment->header.incarnation;
     for (size_t i = index + 1;

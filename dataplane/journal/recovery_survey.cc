@@ -114,16 +114,18 @@ Status Recovery::classify(std::unique_ptr<Segment> segment, const std::byte* hea
     if (!verify(header)) {
         if (all_zero(head, 2 * kPageBytes) && all_zero(tail, kPageBytes)) {
             strays_.push_back(segment.get());  // Its making was interrupted.
+            interrupted_ = true;
         } else {
             ++core_.context_.stats.damaged_run_count;
             ++core_.report_.damaged_run_count;
             core_.context_.device.files().close(segment->file);
+            core_.chain_.note_headless();
             return {};  // Damage is left where it is.
         }
         found_.push_back(std::move(segment));
         return {};
     }
-    if (header.format_version > kFormatVersion)
+    if (header.format_version > kFormatVersionMax)
         return error_of(Errc::kNewerFormat, header.format_version);
     if (header.box_id_high != options.box_id_high || header.box_id_low != options.box_id_low ||
         header.journal_id != options.id.value) {
@@ -141,6 +143,7 @@ Status Recovery::classify(std::unique_ptr<Segment> segment, const std::byte* hea
         segment->trailer = load<Trailer>(tail);
         link.trailer_good = trailer_belongs(segment->trailer, header);
         if (link.trailer_good) link.exact_end = segment->trailer.end_bytes;
+        if (header.kind == SegmentKind::kRelocated) link.exact_end = header.relocation.end_bytes;
         segment->state = link.trailer_good ? Segment::State::kSealed : Segment::State::kUnindexed;
         segment->durable_end = link.exact_end;
         incarnation_max_ = std::max(incarnation_max_, header.incarnation);
@@ -159,16 +162,29 @@ void Recovery::order_links() {
         kept.push_back(links_[i]);
         counts[i] = true;
     }
+    bool cut_off = false;
     for (size_t i = 0; i < links_.size(); ++i) {
-        if (!counts[i]) strays_.push_back(links_[i].segment);
+        if (counts[i]) continue;
+        Segment* segment = links_[i].segment;
+        strays_.push_back(segment);
+        const auto by = std::find_if(kept.begin(), kept.end(), [&](const Link& link) {
+            return replaces(link.segment->header, segment->header);
+        });
+        cut_off = cut_off || by == kept.end();
+        // The files of what was replaced go only when the header that says so can't be lost any more.
+        if (by != kept.end() && std::count(scanned_files_.begin(), scanned_files_.end(), by->segment->file) == 0)
+            scanned_files_.push_back(by->segment->file);
     }
     links_ = std::move(kept);
     for (size_t i = 0; i + 1 < links_.size(); ++i) {
         Link& link = links_[i];
         const SegmentHeader& next = links_[i + 1].segment->header;
         if (link.exact_end == 0) link.exact_end = recorded_cut(link.segment->header, next);
+        const Relocation& relocation = link.segment->header.relocation;
+        if (relocation.rest_nonce != 0 && relocation.rest_nonce == next.nonce)
+            links_[i + 1].segment->rest_offset = relocation.rest_offset;
     }
-    clean_ = strays_.empty() && !links_.empty() && links_.back().trailer_good &&
+    clean_ = !cut_off && !interrupted_ && !links_.empty() && links_.back().trailer_good &&
              (links_.back().segment->trailer.flags & kTrailerClosed) != 0;
 }
 

@@ -15,6 +15,9 @@ constexpr uint32_t kEntriesPerPoll = 256;
 uint64_t retention_ns(const ShardState& state) {
     return state.facts.retention_ms * kNsPerMs;
 }
+// What cannot be indexed is looked at so often.
+constexpr uint64_t kUnindexedPauseNs = 10'000'000'000;
+
 uint64_t horizon_of(const ShardState& state) {
     return std::max(state.facts.trim_horizon.value, state.pending_horizon);
 }
@@ -37,6 +40,10 @@ void Retention::retain(JournalCore& journal, uint64_t retention_now_ns) {
     raise_recent(journal);
     if (active_) return;
     active_ = true;
+    pass_counted_ = false;
+    // What is alive changes with horizons that other segments raised, too: one segment a call is looked at for that.
+    if (!chain_.segments().empty())
+        chain_.segments()[review_index_++ % chain_.segments().size()]->retention_due_ns = 0;
     pass_number_ = 0;
     begin_segment();
 }
@@ -45,6 +52,7 @@ void Retention::begin_segment() {
     entry_index_ = 0;
     alive_ = false;
     due_ns_ = UINT64_MAX;
+    alive_count_.reset();
 }
 
 bool Retention::raise(JournalCore& journal, ShardState& state, uint64_t horizon) {
@@ -88,9 +96,12 @@ Retention::Outcome Retention::examine(JournalCore& journal, Segment& segment) {
         }
         if (!entry || examine_shard(journal, segment, *entry) == Outcome::kWait)
             return Outcome::kWait;
+        const ShardState* state = shards_.find(entry->shard);
+        alive_count_.add(*entry, state, state == nullptr ? 0 : horizon_of(*state));
     }
     if (entry_index_ < segment.trailer.shard_count) return Outcome::kWait;
     segment.retention_due_ns = due_ns_;
+    segment.alive_bytes = alive_count_.bytes(segment);
     if (!alive_) mark_dying(segment, journal.last_commit());
     return Outcome::kDone;
 }
@@ -137,16 +148,55 @@ Retention::Outcome Retention::examine_shard(JournalCore& journal, Segment& segme
     return Outcome::kDone;
 }
 
-// What has no index and lies right before a dead segment is older than it, so dead as well.
-void Retention::mark_dying(Segment& segment, uint64_t commit) {
+// True when the shard of `entry`, of the next segment that has an index, has records above its horizon between that one
+// and `before`, the last one with an index (null: none). Errors: kBusy, kDamaged.
+Result<bool> Retention::alive_between(Segment* before, const DirectoryEntry& entry) {
+    const ShardState* state = shards_.find(entry.shard);
+    if (state == nullptr || state->facts.deleted) return false;
+    const uint64_t end = entry.extent_count > 0 ? entry.first_sequence : entry.next_sequence;
+    if (horizon_of(*state) >= end) return false;
+    if (before == nullptr) return true;
+    const auto earlier = chain_.directory_entry(*before, entry.shard);
+    if (!earlier) return earlier.error();
+    return earlier->shard == 0 || earlier->next_sequence < end;
+}
+
+// What is in a segment without an index is known from its neighbours: for each shard the records between the last that the
+// one before has and the first that the one behind has. It stays until none of them is above a horizon.
+Retention::Outcome Retention::examine_unindexed(JournalCore& journal, size_t index) {
     const auto& segments = chain_.segments();
-    auto at = std::find(segments.begin(), segments.end(), &segment);
-    EAGRE_ASSERT(at != segments.end());
-    for (;;) {
-        (*at)->dying = true;
-        (*at)->dying_commit = commit;
-        if (at == segments.begin() || (*--at)->state != Segment::State::kUnindexed) return;
+    Segment& segment = *segments[index];
+    segment.retention_due_ns = now_ns_ + kUnindexedPauseNs;
+    Segment* before = nullptr;
+    Segment* behind = nullptr;
+    for (size_t i = index; i-- > 0 && before == nullptr;) {
+        if (segments[i]->state == Segment::State::kSealed) before = segments[i];
     }
+    for (size_t i = index + 1; i < segments.size() && behind == nullptr; ++i) {
+        if (segments[i]->state == Segment::State::kSealed) behind = segments[i];
+    }
+    if (behind == nullptr) return Outcome::kDone;
+    const uint32_t end = std::min(behind->trailer.shard_count, entry_index_ + kEntriesPerPoll);
+    for (; entry_index_ < end; ++entry_index_) {
+        const auto entry = chain_.directory_at(*behind, entry_index_);
+        const auto alive = entry ? alive_between(before, *entry) : Result<bool>(entry.error());
+        if (!alive && alive.error().code == Errc::kBusy) {
+            segment.retention_due_ns = 0;
+            return Outcome::kWait;
+        }
+        if (!alive || *alive) return Outcome::kDone;
+    }
+    if (entry_index_ == behind->trailer.shard_count) {
+        mark_dying(segment, journal.last_commit());
+        return Outcome::kDone;
+    }
+    segment.retention_due_ns = 0;
+    return Outcome::kWait;
+}
+
+void Retention::mark_dying(Segment& segment, uint64_t commit) {
+    segment.dying = true;
+    segment.dying_commit = commit;
 }
 
 void Retention::poll(JournalCore& journal, uint64_t durable_number) {
@@ -165,15 +215,21 @@ void Retention::poll(JournalCore& journal, uint64_t durable_number) {
         pending_.pop_back();
     }
     if (!active_ || context_.failed()) return;
-    for (Segment* segment : chain_.segments()) {
+    for (size_t i = 0; i < chain_.segments().size(); ++i) {
+        Segment* segment = chain_.segments()[i];
         if (segment->number() < pass_number_) continue;
-        const bool due = segment->state == Segment::State::kSealed && !segment->dying &&
-                         segment->retention_due_ns <= now_ns_;
-        if (due && examine(journal, *segment) == Outcome::kWait) return;
+        const bool unindexed = segment->state == Segment::State::kUnindexed;
+        const bool due = (unindexed || segment->state == Segment::State::kSealed) &&
+                         !segment->dying && segment->retention_due_ns <= now_ns_;
+        if (due && (unindexed ? examine_unindexed(journal, i) : examine(journal, *segment)) ==
+                       Outcome::kWait)
+            return;
         pass_number_ = segment->number() + 1;
         begin_segment();
         if (due) return;  // One segment a turn.
     }
+    if (!pass_counted_) ++pass_count_;
+    pass_counted_ = true;
     if (recycle_dead(durable_number)) drop_deleted();
     active_ = has_dying();
 }

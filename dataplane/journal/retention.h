@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "dataplane/journal/alive_count.h"
 #include "dataplane/journal/context.h"
 #include "dataplane/journal/facts.h"
 #include "dataplane/journal/segment_chain.h"
@@ -34,6 +35,13 @@ class Retention {
     void poll(JournalCore& journal, uint64_t durable_number);
     /// Retention or life of a shard has changed: everything is due again.
     void reconsider();
+    /// The segments in the chain are others now: the one that was being looked at is looked at from its beginning.
+    void restart_segment() { begin_segment(); }
+    /// Passes finished.
+    uint64_t pass_count() const { return pass_count_; }
+    uint64_t now_ns() const { return now_ns_; }
+    /// The newest sealed segments stay: recovery starts from their footers.
+    bool kept(const Segment& segment) const;
 
   private:
     enum class Outcome : uint8_t { kDone, kWait };
@@ -41,10 +49,11 @@ class Retention {
     void raise_recent(JournalCore& journal);
     bool raise(JournalCore& journal, ShardState& state, uint64_t horizon);
     Outcome examine(JournalCore& journal, Segment& segment);
+    Outcome examine_unindexed(JournalCore& journal, size_t index);
+    Result<bool> alive_between(Segment* before, const DirectoryEntry& entry);
     Outcome examine_shard(JournalCore& journal, Segment& segment, const DirectoryEntry& entry);
     void mark_dying(Segment& segment, uint64_t commit);
     bool has_dying() const;
-    bool kept(const Segment& segment) const;
     bool recycle_dead(uint64_t durable_number);
     void drop_deleted();
 
@@ -59,6 +68,10 @@ class Retention {
     uint64_t pass_number_ = 0;  // Segment that it is at, or the next one.
     uint32_t entry_index_ = 0;  // Directory entry of that segment that is next.
     bool alive_ = false;        // Something in it is above a horizon.
+    AliveCount alive_count_;
+    uint64_t pass_count_ = 0;
+    bool pass_counted_ = true;
+    size_t review_index_ = 0;   // Of the segment that is due again next, whatever happens.
     uint64_t due_ns_ = 0;       // Earliest time at which something in it can go.
 };
 

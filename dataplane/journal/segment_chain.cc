@@ -29,6 +29,16 @@ void SegmentChain::erase(Segment& segment) {
     std::erase(segments_, &segment);
 }
 
+void SegmentChain::replace(size_t first, size_t count, Segment& segment) {
+    EAGRE_ASSERT_GT(count, 0U);
+    EAGRE_ASSERT_LE(first + count, segments_.size());
+    EAGRE_ASSERT_EQ(segments_[first]->number(), segment.number());
+    EAGRE_ASSERT_EQ(last_number(segments_[first + count - 1]->header), last_number(segment.header));
+    const auto begin = segments_.begin() + static_cast<std::ptrdiff_t>(first);
+    *begin = &segment;
+    segments_.erase(begin + 1, begin + static_cast<std::ptrdiff_t>(count));
+}
+
 Result<DirectoryEntry> SegmentChain::directory_at(Segment& segment, uint32_t index) {
     const auto page = pages_.get(segment, FooterSection::kDirectory, index / kDirectoryPerPage);
     if (!page) return page.error();

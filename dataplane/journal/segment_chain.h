@@ -31,6 +31,13 @@ class SegmentChain {
     void append(Segment& segment);
     void erase(Segment& segment);
     const std::vector<Segment*>& segments() const { return segments_; }
+    /// `segment` takes the place of `count` segments from the `first` on. Their pages stay until forget().
+    void replace(size_t first, size_t count, Segment& segment);
+    /// A segment that was replaced, and that nobody reads any more.
+    void forget(const Segment& segment) { pages_.forget(segment); }
+    /// A file whose header cannot be read lies in the directory: any number that is missing may be its.
+    void note_headless() { ++headless_count_; }
+    uint32_t headless_count() const { return headless_count_; }
 
     struct Wanted {
         uint64_t sequence = 0;
@@ -51,6 +58,9 @@ class SegmentChain {
     /// By position, `index` below the trailer's counts. Errors: kBusy, kDamaged.
     Result<DirectoryEntry> directory_at(Segment& segment, uint32_t index);
     Result<Extent> extent(Segment& segment, uint32_t index);
+    Result<const std::byte*> page(Segment& segment, FooterSection section, uint32_t index) {
+        return pages_.get(segment, section, index);
+    }
 
     bool indexed(const Segment& segment) const {
         return segment.state == Segment::State::kSealed ||
@@ -70,6 +80,7 @@ class SegmentChain {
     PageCache& pages_;
     const ExtentIndex& live_extents_;
     std::vector<Segment*> segments_;
+    uint32_t headless_count_ = 0;
 };
 
 }  // namespace eagre::journal

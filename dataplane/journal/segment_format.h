@@ -14,6 +14,9 @@
 namespace eagre::journal {
 
 inline constexpr uint32_t kFormatVersion = 1;
+/// Of relocated segments: a build that knows only version 1 would read their runs twice.
+inline constexpr uint32_t kFormatVersionRelocated = 2;
+inline constexpr uint32_t kFormatVersionMax = kFormatVersionRelocated;
 inline constexpr uint64_t kSegmentMagic = 0x3147455345524741;  // "AGRESEG1"
 inline constexpr uint64_t kTrailerMagic = 0x314C525445524741;  // "AGRETRL1"
 inline constexpr uint32_t kCommitMagic = 0x31544D43;           // "CMT1"
@@ -39,6 +42,16 @@ struct Predecessor {
 };
 static_assert(sizeof(Predecessor) == 40);
 
+/// What a relocated segment stands for; zeros in any other. Its header is written last, when all else is durable.
+struct Relocation {
+    uint64_t serial = 0;        // Of one incarnation, from 1: of two that overlap the later one counts.
+    uint64_t last_number = 0;   // It replaces the segments from its own number to this one.
+    uint64_t end_bytes = 0;     // Offset behind its last commit.
+    uint64_t rest_nonce = 0;    // Of the segment behind, whose beginning is here, too; 0: none.
+    uint64_t rest_offset = 0;   // That one counts from this offset on.
+};
+static_assert(sizeof(Relocation) == 40);
+
 struct SegmentHeader {
     uint64_t magic = kSegmentMagic;
     uint32_t crc = 0;  // CRC-32C of the 500 bytes behind it.
@@ -55,10 +68,17 @@ struct SegmentHeader {
     uint32_t block_bytes = 0;
     uint32_t reserved = 0;
     Predecessor predecessor;
-    std::byte zeros[392] = {};
+    Relocation relocation;
+    std::byte zeros[352] = {};
 };
 static_assert(sizeof(SegmentHeader) == 512);
 static_assert(offsetof(SegmentHeader, predecessor) == 80);
+static_assert(offsetof(SegmentHeader, relocation) == 120);
+
+/// Of the last segment that this one stands for: as a rule itself.
+inline uint64_t last_number(const SegmentHeader& header) {
+    return header.kind == SegmentKind::kRelocated ? header.relocation.last_number : header.segment_number;
+}
 
 struct CommitHeader {
     uint32_t magic = kCommitMagic;
@@ -101,7 +121,8 @@ struct Trailer {
     uint64_t last_arrival_ns = 0;
     uint64_t shard_id_max = 0;
     uint64_t stream_id_max = 0;
-    std::byte zeros[392] = {};
+    uint32_t fact_count = 0;  // Of a relocated segment; in any other there is one for each shard.
+    std::byte zeros[388] = {};
 };
 static_assert(sizeof(Trailer) == 512);
 static_assert(offsetof(Trailer, first_arrival_ns) == 88);
@@ -132,7 +153,7 @@ struct DirectoryEntry {
     uint32_t extent_count = 0;
     uint64_t trim_horizon = 0;
     uint64_t first_arrival_ns = 0;  // Of its first run in this segment.
-    uint64_t reserved = 0;
+    uint64_t run_bytes = 0;  // Of its runs in this segment, headers included; 0 beside extents: not known.
 };
 static_assert(sizeof(DirectoryEntry) == 64);
 inline constexpr uint32_t kDirectoryPerPage = kPagePayloadBytes / sizeof(DirectoryEntry);

@@ -64,6 +64,15 @@ Segment* SegmentPool::take_ready() {
     return segment;
 }
 
+Segment* SegmentPool::take_spare() {
+    spare_wanted_ = ready_.size() < 2;
+    if (spare_wanted_) return nullptr;
+    Segment* segment = ready_.back();
+    ready_.pop_back();
+    segment->state = Segment::State::kPreparing;
+    return segment;
+}
+
 void SegmentPool::recycle(Segment& segment) {
     EAGRE_ASSERT_EQ(segment.pins, 0U);
     ++context_.stats.segments_recycled;
@@ -73,6 +82,9 @@ void SegmentPool::recycle(Segment& segment) {
     }
     segment.state = Segment::State::kPreparing;
     segment.dying = false;
+    segment.unmovable = false;
+    segment.alive_bytes = Segment::kAliveUnknown;
+    segment.rest_offset = 0;
     recycled_.push_back(&segment);
 }
 
@@ -96,7 +108,19 @@ void SegmentPool::poll(uint64_t now_ns, bool full_load) {
     earn(now_ns);
     if (job_ == nullptr) begin_job(now_ns);
     if (job_ != nullptr && stage_ == Stage::kZero) zero_more(full_load);
+    shrink(now_ns);
     context_.stats.segments_ready = ready_.size();
+}
+
+void SegmentPool::shrink(uint64_t now_ns) {
+    if (ready_.size() <= std::max(context_.options.ready_segment_count, 1U) + kReadySpare) {
+        surplus_ns_ = now_ns;
+        return;
+    }
+    if (now_ns - surplus_ns_ < kSurplusNs) return;
+    if (now_ns - removed_ns_ < (quiet(now_ns) ? kRemovePauseQuietNs : kRemovePauseNs)) return;
+    removed_ns_ = now_ns;
+    remove(*ready_.back());
 }
 
 void SegmentPool::begin_job(uint64_t now_ns) {
@@ -106,7 +130,7 @@ void SegmentPool::begin_job(uint64_t now_ns) {
         mark_ready();
         return;
     }
-    if (ready_.size() >= std::max(context_.options.ready_segment_count, 1U)) return;
+    if (ready_.size() >= std::max(context_.options.ready_segment_count, 1U) + (spare_wanted_ ? 1 : 0)) return;
     // Making a file blocks the core for milliseconds: records that are on their way wait for it only when they must.
     if (!quiet(now_ns) && ready_.size() >= kReadyEnough) return;
     if (now_ns < retry_ns_ || !create_file(now_ns)) return;

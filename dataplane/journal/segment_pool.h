@@ -17,6 +17,7 @@
 namespace eagre::journal {
 
 struct Segment {
+    static constexpr uint64_t kAliveUnknown = UINT64_MAX;
     enum class State : uint8_t {
         kPreparing,  // Being zeroed, or its header being marked ready.
         kReady,
@@ -31,13 +32,16 @@ struct Segment {
     bool retire_file = false;     // Remove the file when it is recycled.
     bool header_written = false;  // Live: a sync submitted from now on covers the header.
     bool dying = false;           // Nothing in it is alive once commit `dying_commit` is durable.
-    uint32_t pins = 0;            // Reads under way.
+    bool unmovable = false;       // The cleaner found damage in it: it stays until all of it is dead.
+    uint32_t pins = 0;            // Reads under way, and the cleaner's work.
     uint64_t dying_commit = 0;
     uint64_t retention_due_ns = 0;  // Retention has nothing to do here before.
     SegmentHeader header;
     Trailer trailer;             // Sealing and sealed.
     uint64_t position_base = 0;  // Live: window position of offset 0.
     uint64_t durable_end = 0;    // Offset behind the last durable commit.
+    uint64_t alive_bytes = kAliveUnknown;  // Sealed: of runs above a horizon, as retention last saw it.
+    uint64_t rest_offset = 0;    // What lies before is in the relocated segment before it, too.
     uint64_t number() const { return header.segment_number; }
 };
 
@@ -45,6 +49,13 @@ struct Segment {
 inline constexpr size_t kReadyEnough = 2;
 /// No commit for so long: nobody is disturbed by zeroing at the configured rate.
 inline constexpr uint64_t kQuietNs = 10'000'000;
+
+/// More ready segments than are kept ahead, by this: they go on being used again. What is ready beyond that for a while is
+/// removed, one file at a time: removing one blocks the core for a millisecond.
+inline constexpr size_t kReadySpare = 2;
+inline constexpr uint64_t kSurplusNs = 5'000'000'000;
+inline constexpr uint64_t kRemovePauseNs = 1'000'000'000;
+inline constexpr uint64_t kRemovePauseQuietNs = 20'000'000;
 
 class SegmentPool final : public OpOwner {
   public:
@@ -65,6 +76,8 @@ class SegmentPool final : public OpOwner {
     Segment* take_ready();
     bool disk_full() const { return context_.stats.disk_full; }
     size_t ready_count() const { return ready_.size(); }
+    /// A ready segment for the cleaner, which leaves one for producers; null: none now, and one more is made.
+    Segment* take_spare();
     /// Nothing in it is needed: it becomes ready again.
     void recycle(Segment& segment);
     /// Submits the header of a segment that goes live; `header_written` is set when it has been
@@ -88,6 +101,7 @@ class SegmentPool final : public OpOwner {
     void zero_more(bool full_load);
     bool quiet(uint64_t now_ns) const { return now_ns - last_commit_ns_ >= kQuietNs; }
     bool hurried() const { return wanted_ && ready_.empty(); }
+    void shrink(uint64_t now_ns);
     void mark_ready();
     void sync_job(Stage stage);
     void drop_job(uint64_t now_ns);
@@ -111,8 +125,11 @@ class SegmentPool final : public OpOwner {
     uint64_t commit_bytes_seen_ = 0;
     uint64_t last_commit_ns_ = 0;
     uint64_t retry_ns_ = 0;  // Disk full: not before.
+    uint64_t surplus_ns_ = 0;  // Since then too many are ready.
+    uint64_t removed_ns_ = 0;
     uint32_t next_file_ = 0;
     bool wanted_ = false;
+    bool spare_wanted_ = false;
     bool out_of_space_ = false;  // A zero write hit ENOSPC.
 };
 
