@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "wire/base/assert.h"
+#include "wire/base/crash_point.h"
 
 namespace eagre::journal {
 namespace {
@@ -11,6 +12,13 @@ constexpr uint64_t kNsPerS = 1'000'000'000;
 constexpr uint64_t kPlanPauseNs = 100'000'000;
 // Steps that need no device, in one turn of the reactor.
 constexpr uint32_t kStepsPerPoll = 8;
+
+CrashPoint crash_copied("clean-copied", "copies are written, their footer is not");
+CrashPoint crash_footer("clean-footer", "copies and footer are written, nothing is synced");
+CrashPoint crash_synced("clean-synced", "copies and footer are durable, the header still says ready");
+CrashPoint crash_header("clean-header", "the header is written and not durable: either copy may count");
+CrashPoint crash_relocated("clean-relocated", "the copy counts, its sources still lie there");
+CrashPoint crash_recycled("clean-recycled", "a source is on its way to be ready again");
 
 }  // namespace
 
@@ -78,6 +86,7 @@ void Cleaner::recycle_replaced() {
         }
         chain_.forget(segment);
         pool_.recycle(segment);
+        crash_recycled.reach();
         replaced_[i] = replaced_.back();
         replaced_.pop_back();
     }
@@ -110,13 +119,20 @@ bool Cleaner::take_result() {
     }
     if (op_.kind == io::StorageOp::Kind::kWrite) {
         target_.written();
-        if (stage_ == Stage::kTrailer) stage_ = Stage::kDurable;
-        if (stage_ == Stage::kHeader) stage_ = Stage::kHeaderSync;
+        if (stage_ == Stage::kTrailer) {
+            crash_footer.reach();
+            stage_ = Stage::kDurable;
+        } else if (stage_ == Stage::kHeader) {
+            crash_header.reach();
+            stage_ = Stage::kHeaderSync;
+        }
     } else if (stage_ == Stage::kSync) {
+        crash_synced.reach();
         target_.fill_header(relocation());
         stage_ = Stage::kHeader;
     } else {
         EAGRE_ASSERT(stage_ == Stage::kHeaderSync);
+        crash_relocated.reach();
         activate();
     }
     return true;
@@ -233,6 +249,7 @@ void Cleaner::end_copies(uint64_t last_commit) {
 
 Cleaner::Outcome Cleaner::make_footer(const Turn& turn) {
     if (!target_.footer_begun()) {
+        crash_copied.reach();
         Segment* whole = chain_.segments()[index_of(*first_) + source_count_ - 1];
         target_.begin_footer({whole, rest_ != nullptr ? rest_ : whole});
     }

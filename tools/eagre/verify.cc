@@ -36,6 +36,7 @@ Json to_json(const std::string& data, const inspect::DirectoryReport& report) {
             {"journals", totals.journal_count},
             {"segments", totals.segment_count},
             {"ready_segments", totals.ready_count},
+            {"relocated_segments", totals.relocated_count},
             {"footers", totals.footer_count},
             {"commits", totals.commit_count},
             {"runs", totals.run_count},

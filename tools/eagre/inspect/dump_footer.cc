@@ -70,9 +70,10 @@ bool FooterDump::run() {
                 if (!shows(entry.shard)) return;
                 fmt::print(out_,
                            "  {:#012x} directory shard {} first {} next {} trim_horizon {} extents "
-                           "{}+{} arrivals {}..{}\n",
+                           "{}+{} bytes {} arrivals {}..{}\n",
                            at, entry.shard, entry.first_sequence, entry.next_sequence,
                            entry.trim_horizon, entry.extent_index, entry.extent_count,
+                           entry.run_bytes,
                            time_text(entry.first_arrival_ns), time_text(entry.last_arrival_ns));
             });
         section<Extent>(FooterSection::kExtents, [&](uint64_t at, const Extent& extent) {

@@ -97,6 +97,14 @@ void print_header(const journal::SegmentHeader& header, std::FILE* out) {
                    "{:08x}\n",
                    offsetof(journal::SegmentHeader, predecessor), before.segment_number,
                    before.incarnation, before.cut_bytes, before.commit_number, before.commit_crc);
+    if (header.kind != journal::SegmentKind::kRelocated) return;
+    const journal::Relocation& relocation = header.relocation;
+    fmt::print(out, "  {:#012x} stands for segments {} to {}, serial {}, end {:#x}",
+               offsetof(journal::SegmentHeader, relocation), header.segment_number,
+               relocation.last_number, relocation.serial, relocation.end_bytes);
+    if (relocation.rest_nonce != 0)
+        fmt::print(out, "; of the one behind them up to {:#x}", relocation.rest_offset);
+    fmt::print(out, "\n");
 }
 
 // Nothing is known of the segment: whole runs are still runs.

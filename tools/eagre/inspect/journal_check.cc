@@ -91,7 +91,8 @@ class RunCheck final : public SegmentVisitor {
                                       header.first_sequence, state->appended_next));
             return;
         }
-        if (known && !damaged_ && header.first_sequence > state->appended_next)
+        if (known && !damaged_ && !segment_.relocated() &&
+            header.first_sequence > state->appended_next)
             on_damage(run.offset_bytes,
                       fmt::format("shard {}: sequence {} where {} should follow", header.shard,
                                   header.first_sequence, state->appended_next));
@@ -213,17 +214,33 @@ void JournalCheck::order() {
         counts[i] = true;
         kept.push_back(segments_[i]);
     }
+    const auto replaced = [&](size_t i) {
+        return std::any_of(kept.begin(), kept.end(), [&](const SegmentFile& segment) {
+            return journal::replaces(segment.header, headers[i]);
+        });
+    };
     for (size_t i = 0; i < segments_.size(); ++i) {
-        if (!counts[i])
+        if (counts[i]) continue;
+        if (replaced(i)) {
+            findings_.note(segments_[i].path, 0,
+                           fmt::format("segment {} has been moved by the cleaner; the next start "
+                                       "removes it",
+                                       headers[i].segment_number));
+        } else {
             findings_.note(segments_[i].path, 0,
                            fmt::format("segment {} of incarnation {} was cut off by a later start; "
                                        "the next one removes it",
                                        headers[i].segment_number, headers[i].incarnation));
+        }
     }
     segments_ = std::move(kept);
 }
 
 uint64_t JournalCheck::durable_mark_behind(size_t index) {
+    // What a relocated segment stands for was sealed, and all before it.
+    for (size_t i = index + 1; i < segments_.size(); ++i) {
+        if (segments_[i].relocated()) return UINT64_MAX;
+    }
     uint64_t mark = 0;
     const uint64_t incarnation = segments_[index].header.incarnation;
     for (size_t i = index + 1;
@@ -242,6 +259,7 @@ WalkLimits JournalCheck::limits_of(size_t index) {
     const SegmentFile& segment = segments_[index];
     WalkLimits limits;
     uint64_t end = segment.tail == SegmentFile::Tail::kSealed ? segment.trailer.end_bytes : 0;
+    if (segment.relocated()) end = segment.header.relocation.end_bytes;
     if (index + 1 < segments_.size()) {
         const SegmentHeader& next = segments_[index + 1].header;
         if (end == 0) end = journal::recorded_cut(segment.header, next);
@@ -260,7 +278,7 @@ void JournalCheck::check_end(size_t index, const WalkEnd& end, const WalkLimits&
     const SegmentFile& segment = segments_[index];
     const bool sealed = segment.tail == SegmentFile::Tail::kSealed;
     const uint64_t trailer_offset = segment.size_bytes - kPageBytes;
-    if (sealed && end.chain_known &&
+    if (sealed && end.chain_known && !segment.relocated() &&
         (end.commit_number != segment.trailer.commit_number ||
          end.commit_crc != segment.trailer.commit_crc)) {
         findings_.problem(
@@ -271,12 +289,16 @@ void JournalCheck::check_end(size_t index, const WalkEnd& end, const WalkLimits&
     if (index + 1 < segments_.size()) {
         const SegmentFile& next = segments_[index + 1];
         const journal::Predecessor& said = next.header.predecessor;
-        const bool named = said.segment_number == segment.header.segment_number;
-        if (named && said.incarnation != segment.header.incarnation)
+        const bool named = said.segment_number == journal::last_number(segment.header);
+        if (named && !segment.relocated() && said.incarnation != segment.header.incarnation)
             findings_.problem(next.path, 88, "the predecessor is of another incarnation");
-        const bool agrees = said.cut_bytes == end.offset_bytes &&
-                            said.commit_number == end.commit_number &&
-                            said.commit_crc == end.commit_crc;
+        // A relocated segment ends elsewhere; its trailer tells the last commit that it stands for.
+        const bool agrees =
+            segment.relocated()
+                ? !sealed || (said.commit_number == segment.trailer.commit_number &&
+                              said.commit_crc == segment.trailer.commit_crc)
+                : said.cut_bytes == end.offset_bytes && said.commit_number == end.commit_number &&
+                      said.commit_crc == end.commit_crc;
         if (named && end.chain_known && !end.torn && !agrees)
             findings_.problem(next.path, 96,
                               fmt::format("its predecessor should end at {} with commit {}, it "
@@ -320,14 +342,16 @@ bool JournalCheck::check_segment(size_t index) {
     const SegmentFile& segment = segments_[index];
     if (progress_) progress_(segment.path);
     ++totals_.segment_count;
+    if (segment.relocated()) ++totals_.relocated_count;
     check_ends(segment);
     const bool follows =
-        index > 0 && segment.header.predecessor.segment_number ==
-                         segments_[index - 1].header.segment_number;
+        index > 0 && !segment.relocated() &&
+        segment.header.predecessor.segment_number ==
+            journal::last_number(segments_[index - 1].header);
     // The journal begins here, or there is a hole before it: what shards were is not known.
     if (!follows) {
         shards_ = empty_table();
-        state_known_ = segment.header.predecessor.segment_number == 0;
+        state_known_ = segment.header.predecessor.segment_number == 0 && !segment.relocated();
     }
     const WalkLimits limits = limits_of(index);
     image_.load(segment, limits.limit_bytes);
@@ -341,7 +365,11 @@ bool JournalCheck::check_segment(size_t index) {
         auto footer = check_footer(segment, whole ? &runs.runs() : nullptr,
                                    whole && state_known_ ? shards_.get() : nullptr, findings_);
         state_known_ = footer != nullptr;
-        if (footer != nullptr) shards_ = std::move(footer);
+        if (footer != nullptr) {
+            shards_ = std::move(footer);
+        } else if (segment.relocated()) {
+            shards_ = empty_table();
+        }
     } else if (!whole) {
         state_known_ = false;
     }
@@ -380,6 +408,7 @@ void Totals::add(const Totals& other) {
     fact_count += other.fact_count;
     footer_count += other.footer_count;
     ready_count += other.ready_count;
+    relocated_count += other.relocated_count;
 }
 
 std::vector<std::string> slots_of(const std::string& directory,

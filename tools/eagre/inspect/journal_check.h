@@ -26,6 +26,7 @@ struct Totals {
     uint64_t fact_count = 0;
     uint64_t footer_count = 0;
     uint64_t ready_count = 0;
+    uint64_t relocated_count = 0;
     void add(const Totals& other);
 };
 

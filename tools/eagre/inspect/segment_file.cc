@@ -16,7 +16,7 @@ void judge_head(SegmentFile& segment, std::span<const std::byte> block) {
     segment.header = journal::load<journal::SegmentHeader>(block.data());
     segment.head_rest_zero = all_zero(block.subspan(kStructureBytes));
     if (journal::verify(segment.header)) {
-        segment.head = segment.header.format_version > journal::kFormatVersion
+        segment.head = segment.header.format_version > journal::kFormatVersionMax
                            ? SegmentFile::Head::kNewerVersion
                            : SegmentFile::Head::kGood;
     } else {

@@ -35,6 +35,9 @@ struct SegmentFile {
     bool ready() const {
         return head == Head::kGood && header.kind == journal::SegmentKind::kReady;
     }
+    bool relocated() const {
+        return head == Head::kGood && header.kind == journal::SegmentKind::kRelocated;
+    }
     bool counts() const { return head == Head::kGood && !ready(); }
 };
 

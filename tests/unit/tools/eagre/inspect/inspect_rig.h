@@ -126,12 +126,20 @@ class InspectRig {
 
     DirectoryReport check() { return check_directory(data, {}); }
 
-    /// The segment that counts with this number, by the order of names.
-    SegmentFile segment(uint64_t number) const {
+    /// Those that are not ready, by the order of names.
+    std::vector<SegmentFile> segments() const {
         std::vector<std::string> strangers;
+        std::vector<SegmentFile> all;
         for (const std::string& path : slots_of(data + "/journal-0000", strangers)) {
             SegmentFile found = read_segment_ends(path);
-            if (found.counts() && found.header.segment_number == number) return found;
+            if (found.counts()) all.push_back(std::move(found));
+        }
+        return all;
+    }
+    /// The one with this number.
+    SegmentFile segment(uint64_t number) const {
+        for (SegmentFile& found : segments()) {
+            if (found.header.segment_number == number) return found;
         }
         ADD_FAILURE() << "no segment " << number;
         return {};

@@ -110,6 +110,67 @@ TEST(Verify, RecycledSegmentsLeaveNothingWrong) {
     EXPECT_LT(report.totals.run_count, 1501U) << "nothing was recycled";
 }
 
+/// A journal of which the cleaner has moved something; one shard of two was deleted.
+void fill_and_clean(InspectRig& inspect) {
+    inspect.rig.options.cleaner_bytes_per_s = 1ULL << 40U;
+    inspect.fill(6000);
+    journal::ShardFacts facts;
+    facts.shard = ShardId{1};
+    facts.stream = StreamId{7};
+    facts.stream_name = "stream";
+    facts.first_sequence = SequenceNumber{1};
+    facts.deleted = true;
+    facts.open = false;
+    ASSERT_TRUE(inspect.rig.write_fact(facts).has_value());
+    for (uint64_t second = 1; second <= 60; ++second) {
+        inspect.rig.journal->retain(second * 1'000'000'000);
+        for (int turn = 0; turn < 100; ++turn) {
+            inspect.rig.turn();
+            inspect.rig.world.advance(1'000'000);
+        }
+    }
+    ASSERT_TRUE(inspect.rig.settle());
+    ASSERT_GT(inspect.rig.journal->stats().relocated_bytes, 0U);
+}
+
+TEST(Verify, RelocatedSegmentsLeaveNothingWrong) {
+    InspectRig inspect;
+    fill_and_clean(inspect);
+    inspect.copy_out();
+    expect_clean(inspect.check(), "running");
+    inspect.close();
+    inspect.copy_out();
+    const auto report = inspect.check();
+    expect_clean(report, "closed");
+    EXPECT_GT(report.totals.relocated_count, 0U);
+    EXPECT_LT(report.totals.run_count, 6000U);
+    EXPECT_GE(report.totals.run_count, 3000U);
+}
+
+TEST(Verify, DamageInARelocatedSegmentIsFound) {
+    InspectRig inspect;
+    fill_and_clean(inspect);
+    inspect.close();
+    inspect.copy_out();
+    const auto segments = inspect.segments();
+    const auto relocated = std::find_if(segments.begin(), segments.end(),
+                                        [](const SegmentFile& segment) { return segment.relocated(); });
+    ASSERT_NE(relocated, segments.end());
+    const Places places(*relocated);
+    ASSERT_GT(places.runs.size(), 10U);
+    EXPECT_EQ(places.facts.size(), 0U);
+    const uint64_t stored = places.runs[5].offset_bytes + sizeof(journal::RunHeader) + 3;
+    const FooterPlan plan{relocated->trailer};
+    for (const uint64_t at : {stored, plan.page_offset(FooterSection::kDirectory, 0) + 100,
+                              plan.page_offset(FooterSection::kExtents, 0) + 100,
+                              offsetof(journal::SegmentHeader, relocation) + 1}) {
+        InspectRig::flip(relocated->path, at);
+        EXPECT_GT(inspect.check().findings.problem_count, 0U) << at;
+        InspectRig::flip(relocated->path, at);
+    }
+    expect_clean(inspect.check(), "mended");
+}
+
 class Damage : public testing::Test {
   protected:
     void SetUp() override {
