@@ -33,6 +33,9 @@ Usage: eagred --data DIR [options]
                                                                                 (33554432)
   --commit-bytes N        a commit is sealed at this size                       (1048576)
   --prepare-bytes-per-s N rate of zeroing ahead                                 (536870912)
+  --cleaner on|off        move what is alive out of mostly dead segments        (on)
+  --cleaner-bytes-per-s N read and written by it together, at most, per core    (67108864)
+  --cleaner-pause-us N    it waits so long after each 256 KiB while commits wait (4000)
   --shards-max N          shards per core                                       (16384)
   --lock-memory           mlockall
   --mutant NAME           for tests: switch one protection off
@@ -90,6 +93,7 @@ bool set_mutant(std::string_view name, journal::Mutants& mutants) {
     else if (name == "skip-one-sync") mutants.skip_one_sync = true;
     else if (name == "ignore-run-crc") mutants.ignore_run_crc = true;
     else if (name == "append-to-old-tail") mutants.append_to_old_tail = true;
+    else if (name == "recycle-before-sync") mutants.recycle_before_sync = true;
     else if (name == "accept-repeated-batch") mutants.accept_repeated_batch = true;
     else return false;
     return true;
@@ -106,6 +110,7 @@ bool apply(Options& o, std::string_view name, std::string_view value) {
     if (name == "--tls-cert") return o.tls_cert = std::string(value), !value.empty();
     if (name == "--tls-key") return o.tls_key = std::string(value), !value.empty();
     if (name == "--auth") return o.auth = value == "on", value == "on" || value == "off";
+    if (name == "--cleaner") return o.journal.cleaner = value == "on", value == "on" || value == "off";
     if (name == "--mutant") return set_mutant(value, o.journal.mutants);
     if (name == "--wait") {
         if (value == "spin") o.wait = reactor::WaitPolicy::kSpin;
@@ -122,6 +127,8 @@ bool apply(Options& o, std::string_view name, std::string_view value) {
     if (name == "--window-bytes") return o.journal.window_bytes = number, number >= 16 * kMiB && number <= 64ULL << 30U && number % kMiB == 0;
     if (name == "--commit-bytes") return o.journal.commit_bytes_max = static_cast<uint32_t>(number), number >= 64 * kKiB && number <= 4 * kMiB;
     if (name == "--prepare-bytes-per-s") return o.journal.prepare_bytes_per_s = number, number >= kMiB;
+    if (name == "--cleaner-bytes-per-s") return o.journal.cleaner_bytes_per_s = number, number >= kMiB && number <= 1ULL << 40U;
+    if (name == "--cleaner-pause-us") return o.journal.cleaner_pause_ns = number * 1000, number <= 10'000'000;
     if (name == "--shards-max") return o.journal.shard_count_max = static_cast<uint32_t>(number), number >= 1 && number <= kBoxShardCountMax;
     return false;
 }
@@ -131,7 +138,8 @@ bool apply(Options& o, std::string_view name, std::string_view value) {
 ParsedOptions parse_options(int argc, char** argv) {
     static constexpr std::string_view kWithValue[] = {
         "--data", "--also", "--cores", "--listen", "--port", "--auth", "--tls-cert", "--tls-key", "--wait", "--sched", "--segment-bytes", "--ready-segments",
-        "--window-bytes", "--commit-bytes", "--prepare-bytes-per-s", "--shards-max", "--mutant"};
+        "--window-bytes", "--commit-bytes", "--prepare-bytes-per-s", "--cleaner", "--cleaner-bytes-per-s", "--cleaner-pause-us", "--shards-max",
+        "--mutant"};
     ParsedOptions parsed;
     for (int i = 1; i < argc; ++i) {
         std::string_view name = argv[i];

@@ -254,6 +254,10 @@ void Core::housekeeping(uint64_t now_ns) {
         sum.segments_ready += j.segments_ready;
         sum.segments_recycled += j.segments_recycled;
         sum.damaged_run_count += j.damaged_run_count;
+        sum.alive_bytes += j.alive_bytes;
+        sum.used_bytes += j.used_bytes;
+        sum.relocated_bytes += j.relocated_bytes;
+        sum.segments_damaged += j.segments_damaged;
         sum.failed |= j.failed;
         sum.disk_full |= j.disk_full;
     }
@@ -266,6 +270,10 @@ void Core::housekeeping(uint64_t now_ns) {
     s.segments_ready = sum.segments_ready;
     s.segments_recycled = sum.segments_recycled;
     s.damaged_runs = sum.damaged_run_count;
+    s.alive_bytes = sum.alive_bytes;
+    s.used_bytes = sum.used_bytes;
+    s.relocated_bytes = sum.relocated_bytes;
+    s.segments_damaged = sum.segments_damaged;
     s.journal_failed = sum.failed ? 1 : 0;
     s.disk_full = sum.disk_full ? 1 : 0;
     s.cpu_ns = io_.clock.thread_cpu_ns();

@@ -55,6 +55,9 @@ void Appliance::start_dataplane() {
         arguments.insert(arguments.end(), {"--tls-cert", options_.tls_cert});
     if (!options_.tls_key.empty())
         arguments.insert(arguments.end(), {"--tls-key", options_.tls_key});
+    arguments.insert(arguments.end(), {"--cleaner", options_.cleaner});
+    if (!options_.cleaner_bytes_per_s.empty())
+        arguments.insert(arguments.end(), {"--cleaner-bytes-per-s", options_.cleaner_bytes_per_s});
     arguments.insert(arguments.end(), options_.more_arguments.begin(),
                      options_.more_arguments.end());
     dataplane_.start(own_directory() + "/eagred", arguments,

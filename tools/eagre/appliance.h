@@ -26,6 +26,8 @@ struct ApplianceOptions {
     std::string wait = "adaptive";
     std::optional<uint16_t> metrics_port;  // None: no metrics; 0: any free one.
     std::string metrics_listen = "127.0.0.1";
+    std::string cleaner = "on";
+    std::string cleaner_bytes_per_s;  // Empty: eagred's default.
     std::vector<std::string> more_arguments;  // Passed to eagred as they are.
     bool log_to_files =
         false;  // DATA/eagred.log, DATA/eagre-control.log instead of our own output.

@@ -73,6 +73,11 @@ Json core_json(const StatsInterval& interval, uint32_t index) {
             {"device_read_bytes", core.device_read_bytes},
             {"segments_live", core.segments_live},
             {"segments_ready", core.segments_ready},
+            {"segments_recycled", core.segments_recycled},
+            {"segments_damaged", core.segments_damaged},
+            {"alive_bytes", core.alive_bytes},
+            {"used_bytes", core.used_bytes},
+            {"relocated_bytes", core.relocated_bytes},
             {"handed_over", core.handed_over},
             {"handover_refused", core.handover_refused},
             {"batches_repeated", core.batches_repeated},
@@ -116,7 +121,7 @@ std::string as_json(const StatsInterval& interval) {
 
 std::string cores_text(const StatsInterval& interval) {
     Table rates({"core", "cpu", "in rec/s", "in", "out rec/s", "out", "commits/s", "busy", "conns",
-                 "subs", "segments"});
+                 "subs", "segments", "alive"});
     Table latencies({"core", "what", "p50", "p99", "p99.9", "max", "count"});
     for (uint32_t i = 0; i < interval.after.core_count(); ++i) {
         const shm::CoreStats& core = interval.after.core(i);
@@ -131,7 +136,8 @@ std::string cores_text(const StatsInterval& interval) {
                    grouped(rate(&shm::CoreStats::commit_count)),
                    fmt::format("{:.0f} %", rate(&shm::CoreStats::cpu_ns) / 1e7),
                    grouped(core.connection_count), grouped(core.subscriptions),
-                   fmt::format("{}+{}", core.segments_live, core.segments_ready)});
+                   fmt::format("{}+{}", core.segments_live, core.segments_ready),
+                   bytes_text(static_cast<double>(core.alive_bytes))});
         const auto add = [&](const char* what, Histogram shm::CoreStats::*member) {
             const Histogram histogram = interval.core_histogram(i, member);
             if (histogram.count() == 0) return;

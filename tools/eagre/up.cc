@@ -87,6 +87,12 @@ void add_up(CLI::App& app, int& status) {
                      "How an idle core waits: spin, adaptive or block [adaptive]")
         ->check(CLI::IsMember({"spin", "adaptive", "block"}));
     command
+        ->add_option("--cleaner", options->cleaner,
+                     "Move what is alive out of mostly dead segments: on or off [on]")
+        ->check(CLI::IsMember({"on", "off"}));
+    command->add_option("--cleaner-bytes-per-s", options->cleaner_bytes_per_s,
+                        "What it may read and write per core, like 64M [64M]");
+    command
         ->add_option("--eagred", options->more_arguments,
                      "One more argument for eagred, as it is (repeatable)")
         ->allow_extra_args(false);

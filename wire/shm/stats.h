@@ -96,6 +96,10 @@ struct CoreStats {
     Histogram sync_ns;
     Histogram turn_ns;                  // Turns that did something.
     DatagramProducer datagram_producers[kDatagramProducerSlots];
+    uint64_t alive_bytes = 0;           // Now: journal bytes of runs above a horizon; a segment not looked at yet counts whole.
+    uint64_t used_bytes = 0;            // Now: of all segments with runs in them.
+    uint64_t relocated_bytes = 0;       // Moved by the cleaner.
+    uint64_t segments_damaged = 0;      // Now: kept as they are because of damage.
 };
 
 struct ShardStats {

@@ -2,7 +2,7 @@
 // history keeps the promise, without it the promise breaks.
 #include <algorithm>
 
-#include "tests/unit/dataplane/journal/journal_rig.h"
+#include "tests/unit/dataplane/journal/cleaner_rig.h"
 
 namespace eagre::journal {
 namespace {
@@ -107,6 +107,31 @@ uint64_t destroyed_by_late_writes(bool Mutants::*mutant) {
 TEST(JournalMutants, AppendingToTheOldTailIsDestroyedByLateWrites) {
     EXPECT_EQ(destroyed_by_late_writes(nullptr), 0U);
     EXPECT_GT(destroyed_by_late_writes(&Mutants::append_to_old_tail), 0U);
+}
+
+/// Histories in which the loss of power while the cleaner works takes what was moved.
+uint64_t lost_while_cleaning(bool Mutants::*mutant) {
+    uint64_t lost = 0;
+    for (uint64_t seed = 1; seed <= 12; ++seed) {
+        JournalOptions options = cleaner_options();
+        if (mutant != nullptr) options.mutants.*mutant = true;
+        CleanerRig rig(options, seed);
+        rig.open_both();
+        rig.fill(400, 8);
+        rig.delete_shard(kShort);
+        for (uint64_t i = 0; i < 2 && rig.journal->stats().relocated_bytes == 0; ++i) rig.clean_once();
+        rig.clean_once();
+        rig.crash(CrashPlan::power_lost());
+        rig.options.mutants = {};
+        EXPECT_TRUE(rig.start());
+        if (rig.read_shard(kLong).runs.size() != rig.model[kLong].size()) ++lost;
+    }
+    return lost;
+}
+
+TEST(JournalMutants, RecyclingBeforeTheCopiesAreDurableLoses) {
+    EXPECT_EQ(lost_while_cleaning(nullptr), 0U);
+    EXPECT_GT(lost_while_cleaning(&Mutants::recycle_before_sync), 0U);
 }
 
 }  // namespace
