@@ -23,6 +23,10 @@ class AliveCount {
         if (state == nullptr || state->facts.deleted || records == 0) return;
         const uint64_t above = entry.next_sequence - std::clamp(horizon, entry.first_sequence, entry.next_sequence);
         alive_records_ += above;
+        if (above > 0) {
+            const uint64_t kept_ns = state->facts.retention_ms * 1'000'000;
+            dies_ns_ = std::max(dies_ns_, kept_ns == 0 ? UINT64_MAX : entry.last_arrival_ns + kept_ns);
+        }
         alive_bytes_ += static_cast<uint64_t>(static_cast<double>(entry.run_bytes) * static_cast<double>(above) /
                                               static_cast<double>(records));
     }
@@ -39,6 +43,9 @@ class AliveCount {
         return std::min(alive, data_bytes);
     }
 
+    /// When retention will have taken all of it; UINT64_MAX: never.
+    uint64_t dies_ns() const { return dies_ns_; }
+
   private:
     static uint64_t share(uint64_t of, uint64_t part, uint64_t whole) {
         return static_cast<uint64_t>(static_cast<double>(of) * static_cast<double>(part) / static_cast<double>(whole));
@@ -47,6 +54,7 @@ class AliveCount {
     uint64_t alive_bytes_ = 0;
     uint64_t alive_records_ = 0;
     uint64_t records_ = 0;
+    uint64_t dies_ns_ = 0;
     bool bytes_known_ = true;
 };
 

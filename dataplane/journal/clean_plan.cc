@@ -27,9 +27,9 @@ struct Stretch {
 };
 
 Stretch next_stretch(const CleanView& view, size_t from) {
-    while (from < view.movable_end && !movable(*view.segments[from])) ++from;
+    while (from < view.movable_end && !movable(*view.segments[from], view.now_ns)) ++from;
     size_t end = from;
-    while (end < view.movable_end && movable(*view.segments[end]) && (end == from || follows(view, end))) ++end;
+    while (end < view.movable_end && movable(*view.segments[end], view.now_ns) && (end == from || follows(view, end))) ++end;
     return {from, end};
 }
 
@@ -67,7 +67,8 @@ Choice weigh(const CleanView& view, size_t first, size_t end) {
 
 }  // namespace
 
-bool movable(const Segment& segment) {
+bool movable(const Segment& segment, uint64_t now_ns) {
+    if (segment.dies_ns < now_ns + kWorthMovingNs) return false;
     return segment.state == Segment::State::kSealed && !segment.dying && !segment.unmovable &&
            segment.alive_bytes != Segment::kAliveUnknown;
 }
@@ -89,7 +90,7 @@ CleanPlan choose_sources(const CleanView& view) {
     uint64_t alive = 0;
     uint64_t used = 0;
     for (size_t i = 0; i < view.movable_end; ++i) {
-        if (!movable(*view.segments[i])) continue;
+        if (!movable(*view.segments[i], view.now_ns)) continue;
         alive += view.segments[i]->alive_bytes;
         used += view.segments[i]->header.segment_bytes;
     }

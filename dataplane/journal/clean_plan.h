@@ -15,6 +15,8 @@ namespace eagre::journal {
 /// Segments with more than this part of alive bytes, of hundred, over all that can be moved, are let alone. Below the bound
 /// that is promised (1.3 x what is alive), for what is found out late.
 inline constexpr uint64_t kCleanUsedPercent = 118;
+/// What will be dead as a whole so soon is not worth moving.
+inline constexpr uint64_t kWorthMovingNs = 60'000'000'000;
 /// Sources of one relocated segment, at most.
 inline constexpr size_t kCleanSourcesMax = 64;
 
@@ -38,7 +40,7 @@ struct CleanView {
 
 SpaceUsed measure_space(const CleanView& view);
 CleanPlan choose_sources(const CleanView& view);
-/// True when the cleaner may move it.
-bool movable(const Segment& segment);
+/// True when the cleaner may move it. `now_ns`: retention's clock.
+bool movable(const Segment& segment, uint64_t now_ns);
 
 }  // namespace eagre::journal

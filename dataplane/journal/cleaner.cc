@@ -292,6 +292,7 @@ void Cleaner::activate() {
     target.retention_due_ns = 0;
     target.durable_end = target_.end_bytes();
     target.alive_bytes = target_.copied_bytes();
+    target.dies_ns = UINT64_MAX;
     target.rest_offset = 0;
     if (rest_ != nullptr) {
         const double before = static_cast<double>(rest_->trailer.end_bytes - std::max(rest_->rest_offset, kSegmentDataOffset));

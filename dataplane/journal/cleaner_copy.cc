@@ -15,7 +15,7 @@ constexpr uint32_t kItemsPerStep = 128;
 
 bool Cleaner::begin_source(size_t index) {
     Segment& segment = *chain_.segments()[index];
-    if (index >= movable_end() || !movable(segment)) return false;
+    if (index >= movable_end() || !movable(segment, retention_.now_ns())) return false;
     if (index > index_of(*first_) && chain_.headless_count() > 0 &&
         last_number(chain_.segments()[index - 1]->header) + 1 != segment.number()) {
         return false;

@@ -102,6 +102,7 @@ Retention::Outcome Retention::examine(JournalCore& journal, Segment& segment) {
     if (entry_index_ < segment.trailer.shard_count) return Outcome::kWait;
     segment.retention_due_ns = due_ns_;
     segment.alive_bytes = alive_count_.bytes(segment);
+    segment.dies_ns = alive_count_.dies_ns();
     if (!alive_) mark_dying(segment, journal.last_commit());
     return Outcome::kDone;
 }

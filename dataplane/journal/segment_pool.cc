@@ -84,6 +84,7 @@ void SegmentPool::recycle(Segment& segment) {
     segment.dying = false;
     segment.unmovable = false;
     segment.alive_bytes = Segment::kAliveUnknown;
+    segment.dies_ns = UINT64_MAX;
     segment.rest_offset = 0;
     recycled_.push_back(&segment);
 }

@@ -41,6 +41,7 @@ struct Segment {
     uint64_t position_base = 0;  // Live: window position of offset 0.
     uint64_t durable_end = 0;    // Offset behind the last durable commit.
     uint64_t alive_bytes = kAliveUnknown;  // Sealed: of runs above a horizon, as retention last saw it.
+    uint64_t dies_ns = UINT64_MAX;  // Retention will have taken all of it then, as far as is known.
     uint64_t rest_offset = 0;    // What lies before is in the relocated segment before it, too.
     uint64_t number() const { return header.segment_number; }
 };

@@ -13,7 +13,7 @@
 namespace eagre::shm {
 
 inline constexpr uint64_t kStatsMagic = 0x3154415453474145;  // "EAGSTAT1"
-inline constexpr uint32_t kStatsVersion = 3;
+inline constexpr uint32_t kStatsVersion = 4;
 inline constexpr uint32_t kErrcSlots = 128;
 
 struct StatsHeader {

@@ -85,6 +85,21 @@ TEST(Cleaner, HorizonsWithinSegmentsAreFollowed) {
     EXPECT_EQ(rig.read_shard(kShort).error, Errc::kSequenceTrimmed);
 }
 
+TEST(Cleaner, WhatDiesSoonIsNotMoved) {
+    CleanerRig rig;
+    ASSERT_TRUE(rig.start());
+    ASSERT_TRUE(rig.open_shard(kShort, 1000));
+    ASSERT_TRUE(rig.open_shard(kLong, 40'000));
+    rig.fill(1500, 6);
+    rig.retain_ns = rig.arrival_ns + 10 * kRetainStepNs;
+    for (uint32_t i = 0; i < 5; ++i) rig.clean_once();
+    EXPECT_EQ(rig.journal->stats().relocated_bytes, 0U);
+    rig.expect_all(kLong, "where it was");
+    rig.retain_ns += 40 * kRetainStepNs;
+    rig.clean();
+    EXPECT_LE(rig.journal->stats().segments_live, 4U);
+}
+
 TEST(Cleaner, RunsLargerThanAStepAreMovedInPieces) {
     JournalOptions options = cleaner_options();
     options.segment_bytes = 4 * 1024 * 1024;
