@@ -143,6 +143,9 @@ Result<JsonLine> read_stats(const std::string& path) {
         {"segments_live", &shm::CoreStats::segments_live},
         {"segments_ready", &shm::CoreStats::segments_ready},
         {"segments_recycled", &shm::CoreStats::segments_recycled},
+        {"alive_bytes", &shm::CoreStats::alive_bytes},
+        {"used_bytes", &shm::CoreStats::used_bytes},
+        {"relocated_bytes", &shm::CoreStats::relocated_bytes},
     };
     JsonLine line;
     line.add("incarnation", header->incarnation).add("cores", uint64_t{header->core_count});
