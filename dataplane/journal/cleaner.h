@@ -43,8 +43,8 @@ class Cleaner final : public OpOwner {
     /// When poll() has something to do though nothing arrives; UINT64_MAX: never.
     uint64_t next_timer_ns() const { return wake_ns_; }
     void on_done(DeviceOp& op, uint64_t now_ns) override;
-    /// A target is being made.
-    bool working() const { return stage_ != Stage::kIdle; }
+    /// Operations under way.
+    size_t in_flight() const { return op_.under_way() ? 1 : 0; }
 
   private:
     enum class Stage : uint8_t {

@@ -50,7 +50,8 @@ class JournalCore final : public Journal {
         return closed_ ? UINT64_MAX : std::min(pool_.next_timer_ns(), cleaner_.next_timer_ns());
     }
     bool busy() const override {
-        return !writer_.idle() || sealer_.busy() || context_.device.in_flight() > 0;
+        // The cleaner is nobody's concern: it may be at work for long, and can be stopped at any moment.
+        return !writer_.idle() || sealer_.busy() || context_.device.in_flight() > cleaner_.in_flight();
     }
     bool failed() const override { return context_.failed(); }
 

@@ -142,8 +142,10 @@ void SegmentPool::begin_job(uint64_t now_ns) {
 
 bool SegmentPool::create_file(uint64_t now_ns) {
     io::Files& files = context_.device.files();
+    // The cleaner's spare is a wish: without room for it nobody waits.
+    const bool needed = ready_.size() < std::max(context_.options.ready_segment_count, 1U);
     const auto full = [&] {
-        context_.stats.disk_full = true;
+        context_.stats.disk_full = context_.stats.disk_full || needed;
         retry_ns_ = now_ns + kDiskFullRetryNs;
         return false;
     };
