@@ -79,11 +79,14 @@ class Server:
 
 
 class NullLog(Server):
-    def __init__(self, bench, shards=4):
-        folder = bench.folder("null")
+    """The null log server: `overlap` where throughput is compared, blocking where latency is; each is the stronger one there."""
+
+    def __init__(self, bench, shards=4, overlap=False, commit_bytes=None):
+        folder = bench.folder(f"null-{commit_bytes}" if commit_bytes else "null")
         super().__init__(bench, "null_log_server", [
             bench.binary("null_log_server"), "--file", os.path.join(folder, "log"), "--cpu", str(SERVER_CPU),
-            "--commit-bytes", str(bench.options.commit_bytes), "--shards", str(shards)], os.path.join(folder, "stdout"))
+            "--commit-bytes", str(commit_bytes or bench.options.commit_bytes), "--shards", str(shards),
+            *(["--overlap"] if overlap else [])], os.path.join(folder, "stdout"))
         end = time.monotonic() + START_SECONDS_MAX
         while not self.said().startswith("ready "):
             self.check_alive()

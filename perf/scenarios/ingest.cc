@@ -90,7 +90,7 @@ class Ingest {
             if (!counting_ && now >= begin_ns_) begin_counting();
             if (now >= end_ns_) break;
             const size_t count = std::min(kBurstCount, options_.record_count_max - sent);
-            for (size_t i = 0; i < count; ++i) burst_[i] = pool_.record(sent + i);
+            for (size_t i = 0; i < count; ++i) pool_.fill(sent + i, burst_[i]);
             const auto taken = producer_.put_many(std::span(burst_).first(count), now);
             const bool busy = !taken && taken.error().code == Errc::kBusy;
             if (!taken && !busy) return taken.error();

@@ -27,11 +27,15 @@ class RecordPool {
 
     /// The `index`-th record of an endless sequence.
     frame::RecordView record(uint64_t index) const {
-        const Place& place = places_[index % kRecordCount];
         frame::RecordView record;
+        fill(index, record);
+        return record;
+    }
+    /// The same, written in place: a view that is made and then copied waits for its own stores, 5 ns each.
+    void fill(uint64_t index, frame::RecordView& record) const {
+        const Place& place = places_[index % kRecordCount];
         record.partition_key = {keys_.data() + place.key, (&place)[1].key - place.key};
         record.data = {data_.data() + place.data, data_bytes_};
-        return record;
     }
 
   private:
