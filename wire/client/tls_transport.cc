@@ -45,25 +45,15 @@ class TlsTransport final : public Transport {
         if (!ready) return ready.error();
         if (!*ready) return size_t{0};
         size_t total = 0;
-        size_t slice = 0;
-        size_t offset_bytes = 0;
+        tls::Pieces<Slice> pieces(slices);
         for (;;) {
             const auto flushed = flush(pipe, *tls);
             if (!flushed) return flushed.error();
-            if (!*flushed) return total;
-            size_t gathered = 0;
-            while (slice < slices.size() && gathered < plain_.size()) {
-                const size_t count = std::min(slices[slice].bytes - offset_bytes, plain_.size() - gathered);
-                std::copy_n(slices[slice].data + offset_bytes, count, plain_.begin() + static_cast<ptrdiff_t>(gathered));
-                gathered += count;
-                offset_bytes += count;
-                if (offset_bytes < slices[slice].bytes) break;
-                ++slice;
-                offset_bytes = 0;
-            }
-            if (gathered == 0) return total;
-            if (const Status sent = tls->send(std::span(plain_).first(gathered)); !sent) return sent.error();
-            total += gathered;
+            if (!*flushed) return total;  // The socket will say when it takes more.
+            const auto plain = pieces.next(plain_);
+            if (plain.empty()) return total;
+            if (const Status sent = tls->send(plain); !sent) return sent.error();
+            total += plain.size();
         }
     }
 
