@@ -140,9 +140,10 @@ class Core : public ingress::FrameHandler, public ingress::DatagramHandler, publ
     ingress::Handled refuse_hello(ingress::Session& session, const frame::FrameHeader& header, std::string_view key_id,
                                   std::string_view why);
     void push_table(ingress::Session& session, const frame::FrameHeader& header, const flatbuffers::FlatBufferBuilder& builder);
-    /// One bit test for whoever may do it everywhere.
+    /// One bit test for whoever may do it everywhere; one look-up for whoever has done it before.
     bool may(ingress::Session& session, uint8_t action, ShardId shard) {
-        return (session.grant.everywhere & action) != 0 || may_slowly(session, action, shard.value, stream_name_of(shard));
+        return (session.grant.everywhere & action) != 0 || session.grant.remembers(shard.value, action) ||
+               may_slowly(session, action, shard.value, stream_name_of(shard));
     }
     bool may_slowly(ingress::Session& session, uint8_t action, uint64_t subject, std::string_view stream);
     bool may_see(const ingress::Session& session, std::string_view stream) const;

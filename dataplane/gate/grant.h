@@ -29,6 +29,12 @@ struct Grant {
     std::string client_name;             // As it calls itself; printable.
     std::unique_ptr<Unproven> unproven;  // Between challenge and proof.
     std::unordered_map<uint64_t, uint8_t> known;  // Actions allowed, by shard id, or stream id with kStreamMark.
+
+    /// True when it is remembered that `action` is allowed on `subject`.
+    bool remembers(uint64_t subject, uint8_t action) const {
+        const auto found = known.find(subject);
+        return found != known.end() && (found->second & action) != 0;
+    }
 };
 inline constexpr uint64_t kStreamMark = 1ULL << 63U;
 

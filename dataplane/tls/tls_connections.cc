@@ -7,19 +7,6 @@
 #include "wire/frame/frame.h"
 
 namespace eagre::io {
-namespace {
-
-class BelowSource final : public tls::Source {
-  public:
-    BelowSource(Connections& below, ConnectionId connection) : below_(below), connection_(connection) {}
-    Result<size_t> pull(std::span<std::byte> target) override { return below_.receive(connection_, target); }
-
-  private:
-    Connections& below_;
-    ConnectionId connection_;
-};
-
-}  // namespace
 
 Result<ListenerId> TlsConnections::listen(std::string_view address, uint16_t port) {
     const auto listener = below_.listen(address, port);
@@ -93,7 +80,7 @@ Result<bool> TlsConnections::shake_hands(ConnectionId connection, Peer& peer) {
         return false;
     }
     --steps_left_;
-    BelowSource source(below_, connection);
+    tls::ReceiveSource source(below_, connection);
     const auto done = peer.pipe->handshake(source);
     const auto flushed = flush(connection, *peer.pipe);  // An alert, too, has to be told.
     if (!done) {
@@ -126,7 +113,7 @@ Result<size_t> TlsConnections::receive(ConnectionId connection, std::span<std::b
     const auto ready = shake_hands(connection, *peer);
     if (!ready) return ready.error();
     if (!*ready) return size_t{0};
-    BelowSource source(below_, connection);
+    tls::ReceiveSource source(below_, connection);
     const auto got = peer->pipe->receive(source, target);
     // A key update is answered without our doing.
     if (got && !peer->pipe->outgoing().empty()) {

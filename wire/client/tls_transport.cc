@@ -10,16 +10,6 @@
 namespace eagre::client {
 namespace {
 
-class PipeSource final : public tls::Source {
-  public:
-    PipeSource(Transport& below, PipeId pipe) : below_(below), pipe_(pipe) {}
-    Result<size_t> pull(std::span<std::byte> target) override { return below_.receive(pipe_, target); }
-
-  private:
-    Transport& below_;
-    PipeId pipe_;
-};
-
 class TlsTransport final : public Transport {
   public:
     TlsTransport(std::unique_ptr<Transport> below, TlsOptions options) : below_(std::move(below)), options_(std::move(options)) {}
@@ -63,7 +53,7 @@ class TlsTransport final : public Transport {
         const auto ready = shake_hands(pipe, *tls);
         if (!ready) return ready.error();
         if (!*ready) return size_t{0};
-        PipeSource source(*below_, pipe);
+        tls::ReceiveSource source(*below_, pipe);
         const auto got = tls->receive(source, target);
         // Also what an earlier send left: nobody may have anything new to send.
         if (const auto flushed = flush(pipe, *tls); !flushed && got && *got == 0) return flushed.error();
@@ -110,7 +100,7 @@ class TlsTransport final : public Transport {
     }
     Result<bool> shake_hands(PipeId pipe, tls::TlsPipe& tls) {
         if (tls.established()) return true;
-        PipeSource source(*below_, pipe);
+        tls::ReceiveSource source(*below_, pipe);
         const auto done = tls.handshake(source);
         const auto flushed = flush(pipe, tls);
         if (!done) return done.error();

@@ -49,6 +49,18 @@ class Source {
     virtual Result<size_t> pull(std::span<std::byte> target) = 0;
 };
 
+/// The receiving end of one connection of `Below`: anything with receive(id, target).
+template <class Below, class Id>
+class ReceiveSource final : public Source {
+  public:
+    ReceiveSource(Below& below, Id id) : below_(below), id_(id) {}
+    Result<size_t> pull(std::span<std::byte> target) override { return below_.receive(id_, target); }
+
+  private:
+    Below& below_;
+    Id id_;
+};
+
 /// Cuts slices ({data, bytes} each) into pieces to encrypt. A piece of a long slice lies where it lay, only short ones are
 /// gathered: copying all of it took 5 % of a producer's core.
 template <class SliceType>
