@@ -42,6 +42,13 @@ static_assert(sizeof(CoreMessage) == 88 && alignof(CoreMessage) == 8);
 inline constexpr size_t kReplyRingBytes = 16 * kKiB;
 static_assert(kHandoverQuota * (sizeof(CoreMessage) + 8) <= kReplyRingBytes);
 
+/// Where a shard ended: what its children must begin above.
+struct ClosedShard {
+    ShardId shard;
+    SequenceNumber next_sequence;
+    uint64_t last_arrival_ns = 0;
+};
+
 /// Slow work between cores: one allocation each, never on the path of a record.
 struct ColdMessage {
     enum class Kind : uint8_t {
@@ -55,6 +62,10 @@ struct ColdMessage {
         kPutKeys,       // keys: honour these and no others.
         kRelay,         // outlet, token (correlation), payload: to core 0, for control.
         kRelayed,       // likewise, error: control's answer, to the core that has the asker.
+        kCloseShards,   // stream: the map to come; shards: close those of them that live on the receiving core.
+        kReleaseShards, // stream_id: no new map comes for now; batches for its closed shards need not wait for one.
+        kDropShards,    // stream_id, shards: forget them, nothing of them is left.
+        kShardsSpent,   // To core 0. stream_id, shards: closed, and retention has taken the last record.
     };
     Kind kind{};
     uint64_t token = 0;
@@ -66,6 +77,8 @@ struct ColdMessage {
     Error error;
     reactor::OutletId outlet;
     std::vector<std::byte> payload;
+    std::vector<ShardId> shards;
+    std::vector<ClosedShard> closed;  // kDone of kCloseShards.
 };
 
 struct Box {

@@ -7,6 +7,7 @@
 #include "dataplane/core.h"
 #include "dataplane/gate/key_store.h"
 #include "wire/base/assert.h"
+#include "wire/base/crash_point.h"
 
 namespace eagre {
 
@@ -19,6 +20,15 @@ namespace {
 
 constexpr flatbuffers::uoffset_t kCommandDepthMax = 8;
 constexpr flatbuffers::uoffset_t kCommandTableMax = kStreamShardCountMax + 16;
+
+CrashPoint crash_delete_begun("delete-begun", "the shards take no more batches, no fact is written");
+CrashPoint crash_delete_appended("delete-facts-appended", "facts of deleted shards are in the open commit, not durable");
+CrashPoint crash_delete_durable("delete-facts-durable", "the shards of one core are deleted, the directories still show them");
+CrashPoint crash_delete_published("delete-published", "the stream is gone, control has not been told");
+CrashPoint crash_close_appended("reshard-close-appended", "facts of closed parents are in the open commit, not durable");
+CrashPoint crash_open_appended("reshard-open-appended", "parents are closed; facts of opened shards are not durable (also of a new stream)");
+CrashPoint crash_open_durable("reshard-open-durable", "the children of one core are open, the map is the old one (also of a new stream)");
+CrashPoint crash_reshard_published("reshard-published", "the new map is in force, control has not been told");
 
 Error validate(const wire::StreamInfo* stream, uint32_t journal_count) {
     if (stream == nullptr || stream->id() == 0 || stream->name() == nullptr || stream->shards() == nullptr) {
@@ -85,9 +95,7 @@ Handled Core::on_command(Session& session, const FrameHeader& header, std::span<
         return answer({});
     }
     const uint64_t subject = command.stream() != nullptr ? command.stream()->id() : 0;
-    const bool under_way = std::any_of(commands_.begin(), commands_.end(),
-                                       [subject](const auto& each) { return each.stream_id.value == subject; });
-    if (commands_.size() >= kCommandPendingMax || under_way) return answer(error_of(Errc::kBusy));
+    if (commands_.size() >= kCommandPendingMax || stream_is_changing(StreamId{subject})) return answer(error_of(Errc::kBusy));
 
     CommandPending pending;
     pending.token = next_token_++;
@@ -95,6 +103,7 @@ Handled Core::on_command(Session& session, const FrameHeader& header, std::span<
     pending.correlation = header.correlation;
     pending.command_id = command.id();
     pending.op = command.op();
+    pending.epoch = command.epoch();
     ColdMessage::Kind kind{};
     switch (command.op()) {
         case wire::CommandOp::OpenStream:
@@ -170,6 +179,16 @@ Handled Core::on_command(Session& session, const FrameHeader& header, std::span<
             kind = ColdMessage::Kind::kDeleteShards;
             break;
         }
+        case wire::CommandOp::Reshard: {
+            const Error invalid = plan_reshard(command, pending);
+            if (invalid.code != Errc::kOk) return answer(invalid);
+            if (!pending.closing) {  // A repeated command: all its children are there.
+                answer_command(session.id, header.correlation, command.id(), {}, false, pending.stream_id);
+                return Handled::kDone;
+            }
+            kind = ColdMessage::Kind::kCloseShards;
+            break;
+        }
         case wire::CommandOp::AcceptClock:
             kind = ColdMessage::Kind::kAcceptClock;
             break;
@@ -192,18 +211,28 @@ Handled Core::on_command(Session& session, const FrameHeader& header, std::span<
     }
     pending.cores_left = box_.core_count;
     commands_.push_back(pending);
+    order_all(pending, kind);
+    return Handled::kDone;
+}
+
+bool Core::stream_is_changing(StreamId stream) const {
+    return std::any_of(commands_.begin(), commands_.end(), [stream](const auto& each) { return each.stream_id == stream; });
+}
+
+// `pending` by a copy: core 0 answers its own order at once, and commands_ may move.
+void Core::order_all(const CommandPending& pending, ColdMessage::Kind kind) {
     for (uint32_t core = 0; core < box_.core_count; ++core) {
         auto message = std::make_unique<ColdMessage>();
         message->kind = kind;
         message->token = pending.token;
-        message->command_id = command.id();
-        message->epoch = command.epoch();
+        message->command_id = pending.command_id;
+        message->epoch = pending.epoch;
         message->stream_id = pending.stream_id;
         message->stream = pending.stream;
         message->keys = pending.keys;
+        message->shards = pending.shards;
         send_cold(CoreIndex{core}, std::move(message));
     }
-    return Handled::kDone;
 }
 
 void Core::send_cold(CoreIndex to, std::unique_ptr<ColdMessage> message) {
@@ -238,7 +267,15 @@ void Core::on_cold(CoreIndex from, std::unique_ptr<ColdMessage> message) {
         case ColdMessage::Kind::kOpenShards:
         case ColdMessage::Kind::kDeleteShards:
         case ColdMessage::Kind::kSetStream:
+        case ColdMessage::Kind::kCloseShards:
+        case ColdMessage::Kind::kDropShards:
             begin_job(from, *message);
+            return;
+        case ColdMessage::Kind::kReleaseShards:
+            release_shards(message->stream_id);
+            return;
+        case ColdMessage::Kind::kShardsSpent:
+            begin_dropping(*message);
             return;
         case ColdMessage::Kind::kAcceptClock:
         case ColdMessage::Kind::kPutKeys: {
@@ -251,10 +288,10 @@ void Core::on_cold(CoreIndex from, std::unique_ptr<ColdMessage> message) {
             return;
         }
         case ColdMessage::Kind::kDone:
-            finish_command(message->token, message->error);
+            finish_command(*message);
             return;
         case ColdMessage::Kind::kPutStream:
-            directory_.put(message->stream);
+            put_stream(message->stream);
             return;
         case ColdMessage::Kind::kEraseStream:
             directory_.erase(message->stream_id);
@@ -298,10 +335,17 @@ void Core::begin_job(CoreIndex from, const ColdMessage& message) {
             facts.epoch = message.epoch;
             job.to_append.push_back(std::move(facts));
         }
+    } else if (message.kind == ColdMessage::Kind::kCloseShards) {
+        begin_closing(message, job);
     } else {
+        const bool some = message.kind == ColdMessage::Kind::kDropShards;
+        const auto meant = [&](const shard::Shard& each) {
+            return each.facts.stream == message.stream_id &&
+                   (!some || std::find(message.shards.begin(), message.shards.end(), each.facts.shard) != message.shards.end());
+        };
         std::vector<shard::Shard*> mine;
         for (const auto& [id, candidate] : shards_) {
-            if (candidate->facts.stream == message.stream_id) mine.push_back(candidate.get());
+            if (meant(*candidate)) mine.push_back(candidate.get());
         }
         std::sort(mine.begin(), mine.end(), [](const auto* a, const auto* b) { return a->facts.shard < b->facts.shard; });
         for (shard::Shard* each : mine) {
@@ -311,7 +355,7 @@ void Core::begin_job(CoreIndex from, const ColdMessage& message) {
             facts.last_arrival_ns = each->last_arrival_ns;
             facts.command_id = message.command_id;
             facts.epoch = message.epoch;
-            if (message.kind == ColdMessage::Kind::kDeleteShards) {
+            if (some || message.kind == ColdMessage::Kind::kDeleteShards) {
                 facts.open = false;
                 facts.deleted = true;
                 each->facts.open = false;  // From now on nothing is appended behind the fact.
@@ -322,6 +366,7 @@ void Core::begin_job(CoreIndex from, const ColdMessage& message) {
             job.to_append.push_back(std::move(facts));
         }
     }
+    if (message.kind == ColdMessage::Kind::kDeleteShards) crash_delete_begun.reach();
     jobs_.push_back(std::move(job));
 }
 
@@ -361,6 +406,9 @@ size_t Core::work_on_jobs() {
             } else {
                 awaited->second = *commit;
             }
+            if (job.kind == ColdMessage::Kind::kDeleteShards) crash_delete_appended.reach();
+            if (job.kind == ColdMessage::Kind::kCloseShards) crash_close_appended.reach();
+            if (job.kind == ColdMessage::Kind::kOpenShards) crash_open_appended.reach();
             job.appended.push_back(facts);
             job.to_append.pop_front();
             ++moved;
@@ -396,7 +444,9 @@ void Core::finish_job(FactJob& job) {
     done->kind = ColdMessage::Kind::kDone;
     done->token = job.token;
     done->error = job.error;
-    if (job.error.code == Errc::kOk) {
+    if (job.kind == ColdMessage::Kind::kCloseShards) {
+        finish_closing(job, *done);
+    } else if (job.error.code == Errc::kOk) {
         for (const journal::ShardFacts& facts : job.appended) {
             shard::Shard* known = shard(facts.shard);
             if (job.kind == ColdMessage::Kind::kOpenShards && known == nullptr) {
@@ -405,25 +455,63 @@ void Core::finish_job(FactJob& job) {
                 known->facts.map_version = facts.map_version;
                 take_limits(known->facts, *job.stream);
                 known->quota.set(facts.quota_bytes_per_s, facts.quota_records_per_s);
-            } else if (job.kind == ColdMessage::Kind::kDeleteShards && known != nullptr) {
-                fanout_->end_shard(*known);
-                producers_.forget_shard(facts.shard);
-                known->stats->shard = 0;
-                shards_.erase(facts.shard);
+            } else if (facts.deleted && known != nullptr) {
+                forget(*known);
             }
         }
+        if (job.kind == ColdMessage::Kind::kDeleteShards) crash_delete_durable.reach();
+        if (job.kind == ColdMessage::Kind::kOpenShards) crash_open_durable.reach();
     }
     send_cold(job.reply_core, std::move(done));
 }
 
-void Core::finish_command(uint64_t token, Error error) {
-    const auto found = std::find_if(commands_.begin(), commands_.end(), [token](const auto& c) { return c.token == token; });
+void Core::forget(shard::Shard& shard) {
+    const ShardId id = shard.facts.shard;
+    fanout_->end_shard(shard);
+    producers_.forget_shard(id);
+    shard.stats->shard = 0;
+    if (shard.stats != &spare_shard_stats_) {
+        const auto slot = static_cast<size_t>(shard.stats - shm::shard_stats(box_.board, index_.value, 0));
+        free_stats_slots_.push_back(static_cast<uint32_t>(slot));
+    }
+    shards_.erase(id);
+}
+
+void Core::put_stream(const shard::StreamPointer& stream) {
+    directory_.put(stream);
+    // Who waits at the end of a closed shard, to write or to read, is told where to go on.
+    for (const shard::ShardEntry& entry : stream->shards) {
+        shard::Shard* const known = entry.open ? nullptr : shard(entry.id);
+        if (known == nullptr || known->facts.open) continue;
+        known->closing = false;
+        fanout_->wake_shard(*known);
+    }
+}
+
+void Core::finish_command(const ColdMessage& done) {
+    const auto found =
+        std::find_if(commands_.begin(), commands_.end(), [&done](const auto& c) { return c.token == done.token; });
     EAGRE_ASSERT(found != commands_.end());
-    if (error.code != Errc::kOk) found->error = error;
+    if (done.error.code != Errc::kOk) found->error = done.error;
+    found->closed.insert(found->closed.end(), done.closed.begin(), done.closed.end());
     EAGRE_ASSERT_GT(found->cores_left, 0U);
     if (--found->cores_left > 0) return;
+    if (found->closing && found->error.code == Errc::kOk) return open_children(*found);
     const CommandPending pending = *found;
     commands_.erase(found);
+    publish(pending);
+    const bool resharded = pending.op == wire::CommandOp::Reshard && pending.error.code == Errc::kOk;
+    if (pending.op == wire::CommandOp::DeleteStream) crash_delete_published.reach();
+    if (resharded) crash_reshard_published.reach();
+    answer_command(pending.outlet, pending.correlation, pending.command_id, pending.error, false,
+                   resharded ? pending.stream_id : StreamId{});
+}
+
+// All cores have done their part: what the directories say follows, or, after an error, stays.
+void Core::publish(const CommandPending& pending) {
+    if (pending.error.code != Errc::kOk && pending.op == wire::CommandOp::Reshard) {
+        order_all(pending, ColdMessage::Kind::kReleaseShards);
+    }
     const bool of_stream = pending.op != wire::CommandOp::AcceptClock && pending.op != wire::CommandOp::PutKeys;
     if (pending.error.code == Errc::kOk && of_stream) {
         shard::StreamPointer published = pending.stream;
@@ -449,20 +537,17 @@ void Core::finish_command(uint64_t token, Error error) {
             send_cold(CoreIndex{core}, std::move(message));
         }
     }
-    answer_command(pending.outlet, pending.correlation, pending.command_id, pending.error, false);
 }
 
 void Core::answer_command(reactor::OutletId outlet, uint64_t correlation, uint64_t command_id, Error error,
-                          bool with_facts) {
+                          bool with_facts, StreamId only) {
     if (error.code != Errc::kOk) count_error(error.code);
     Session* session = sessions_->find(outlet);
     if (session == nullptr) return;
     flatbuffers::FlatBufferBuilder builder;
     std::vector<flatbuffers::Offset<wire::StreamInfo>> streams;
-    if (with_facts) {
-        for (const auto& [name, stream] : directory_.streams()) {
-            streams.push_back(encode_stream(builder, *stream, box_, true));
-        }
+    for (const auto& [name, stream] : directory_.streams()) {
+        if (with_facts || stream->id == only) streams.push_back(encode_stream(builder, *stream, box_, true));
     }
     const auto list = builder.CreateVector(streams);
     std::vector<uint32_t> missing;

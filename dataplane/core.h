@@ -74,6 +74,7 @@ class Core : public ingress::FrameHandler, public ingress::DatagramHandler, publ
     reactor::Outlet* outlet(reactor::OutletId id) override;
     shard::Shard* shard(ShardId id) override;
     void drop(reactor::OutletId id) override;
+    void children_of(ShardId shard, std::vector<uint64_t>& children) override;
     // -- ingress::FrameHandler
     ingress::Handled on_frame(ingress::Session& session, const frame::FrameHeader& header,
                               std::span<const std::byte> payload) override;
@@ -109,6 +110,7 @@ class Core : public ingress::FrameHandler, public ingress::DatagramHandler, publ
         std::deque<journal::ShardFacts> to_append;
         std::vector<std::pair<JournalSlot*, journal::CommitNumber>> awaited;
         std::vector<journal::ShardFacts> appended;
+        std::vector<ClosedShard> closed;   // kCloseShards: these were closed before.
         Error error;
     };
     /// A command on core 0 that waits for all cores.
@@ -123,6 +125,10 @@ class Core : public ingress::FrameHandler, public ingress::DatagramHandler, publ
         identity::KeySetPointer keys;
         uint32_t cores_left = 0;
         Error error;
+        uint64_t epoch = 0;
+        std::vector<ShardId> shards;       // Reshard: the parents. Of no control (op None): shards to be forgotten.
+        std::vector<ClosedShard> closed;   // Reshard: parents that are closed, durably.
+        bool closing = false;              // Reshard: the parents are being closed; no child is open.
     };
 
     Core(Box& box, CoreIndex index, io::Io io);
@@ -201,10 +207,25 @@ class Core : public ingress::FrameHandler, public ingress::DatagramHandler, publ
     void begin_job(CoreIndex from, const ColdMessage& message);
     size_t work_on_jobs();
     void finish_job(FactJob& job);
-    void finish_command(uint64_t token, Error error);
+    void finish_command(const ColdMessage& done);
+    /// `only`: with this stream's facts, whatever `with_facts` says.
     void answer_command(reactor::OutletId outlet, uint64_t correlation, uint64_t command_id, Error error,
-                        bool with_facts);
+                        bool with_facts, StreamId only = {});
     size_t send_waiting_cold();
+    bool stream_is_changing(StreamId stream) const;
+    void order_all(const CommandPending& pending, ColdMessage::Kind kind);
+    void publish(const CommandPending& pending);
+    void put_stream(const shard::StreamPointer& stream);
+    void forget(shard::Shard& shard);
+
+    // reshard.cc
+    Error plan_reshard(const wire::Command& command, CommandPending& pending);
+    void begin_closing(const ColdMessage& message, FactJob& job);
+    void finish_closing(FactJob& job, ColdMessage& done);
+    void open_children(CommandPending& pending);
+    void release_shards(StreamId stream);
+    void report_spent_shards(uint64_t retention_now_ns);
+    void begin_dropping(const ColdMessage& message);
 
     Box& box_;
     CoreIndex index_;
@@ -236,6 +257,7 @@ class Core : public ingress::FrameHandler, public ingress::DatagramHandler, publ
     reactor::OutletId control_outlet_;              // Core 0 only: of the control that has taken the last epoch.
     std::vector<std::pair<CoreIndex, std::unique_ptr<ColdMessage>>> cold_waiting_;
     std::vector<std::byte> cold_payload_;
+    std::vector<uint64_t> children_;                // Scratch.
     shm::ShardStats spare_shard_stats_;             // For shards beyond the board's capacity.
     std::vector<uint32_t> free_stats_slots_;
 

@@ -295,6 +295,7 @@ void Core::housekeeping(uint64_t now_ns) {
     }
     // By the clock that never runs ahead: a wall clock that jumps must not make the box forget who it has answered.
     producers_.expire(trim_ns);
+    if (!retention_clock_->waits()) report_spent_shards(trim_ns);
     for (const auto& [id, shard] : shards_) shard->stats->trim_horizon = shard->trim_horizon().value;
 }
 

@@ -252,8 +252,13 @@ Fanout::Outcome Fanout::pump_one(uint32_t index) {
         }
         if (*step == ShardReader::Step::kPending) return Outcome::kDevice;  // Asked again after the next poll.
         if (!shard->facts.open && subscription.reader->wanted() >= shard->durable && shard->durable == shard->appended) {
-            end(index, error_of(Errc::kShardClosed));
-            return Outcome::kEnded;
+            // The end of a closed shard is told with its children; until the map has them there is nothing to tell.
+            children_.clear();
+            surroundings_.children_of(subscription.shard, children_);
+            if (!children_.empty()) {
+                end(index, error_of(Errc::kShardClosed), children_);
+                return Outcome::kEnded;
+            }
         }
         if (subscription.one_shot) {
             end(index, error_of(Errc::kOk));
@@ -330,7 +335,7 @@ void Fanout::make_ready(uint32_t index) {
     ready_.push_back(index);
 }
 
-void Fanout::end(uint32_t index, Error error) {
+void Fanout::end(uint32_t index, Error error, std::span<const uint64_t> children) {
     Subscription& subscription = *table_[index];
     reactor::Outlet* outlet = surroundings_.outlet(subscription.outlet);
     const shard::Shard* shard = surroundings_.shard(subscription.shard);
@@ -344,7 +349,7 @@ void Fanout::end(uint32_t index, Error error) {
         last.number = shard != nullptr ? shard->durable.value : 0;
         last.sequence = subscription.reader->wanted().value;
         last.record_count = static_cast<uint32_t>(std::min<uint64_t>(subscription.delivered_count, UINT32_MAX));
-        outlet->push(last);
+        outlet->push(last, std::as_bytes(children));
         if (error.code != Errc::kOk) ++stats_.errors[static_cast<size_t>(error.code) % shm::kErrcSlots];
     }
     release(index);

@@ -37,6 +37,9 @@ class Surroundings {
     virtual shard::Shard* shard(ShardId id) = 0;
     /// The peer is gone or can't be served any more.
     virtual void drop(reactor::OutletId id) = 0;
+    /// Fills `children` with the ids of the shards that `shard` was split or merged into; none while the map with them is
+    /// not there yet.
+    virtual void children_of(ShardId shard, std::vector<uint64_t>& children) = 0;
 };
 
 class Fanout {
@@ -74,7 +77,7 @@ class Fanout {
     void make_ready(uint32_t index);
     Outcome pump_one(uint32_t index);
     Outcome send_gathered(Subscription& subscription, reactor::Outlet& outlet, size_t run_count);
-    void end(uint32_t index, Error error);
+    void end(uint32_t index, Error error, std::span<const uint64_t> children = {});
     void release(uint32_t index);
 
     Surroundings& surroundings_;
@@ -96,6 +99,7 @@ class Fanout {
     };
     std::vector<Gathered> gathered_;
     std::vector<std::byte> stage_;
+    std::vector<uint64_t> children_;
     size_t bytes_sent_ = 0;
 };
 

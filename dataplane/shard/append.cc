@@ -25,6 +25,8 @@ Result<Appended> append(Shard& shard, ProducerTable& producers, const frame::Fra
     if (producer.value != 0 && !context.accept_repeated) {
         const auto verdict = producers.check(producer, shard.facts.shard, number, header.payload_crc, header.record_count);
         if (!verdict) {
+            // "Never will be" is said once the closing is durable and the children are there to be asked.
+            if (shard.closing && verdict.error().code != Errc::kBatchMismatch) return Errc::kBusy;
             // A first batch that was never seen can't have been stored: the closed shard may say so.
             if (!shard.facts.open && verdict.error().code != Errc::kBatchMismatch &&
                 verdict.error().code != Errc::kBatchForgotten && verdict.error().code != Errc::kUnknownProducer) {
@@ -37,6 +39,7 @@ Result<Appended> append(Shard& shard, ProducerTable& producers, const frame::Fra
             return Appended{shard.last_commit, verdict->first.first_sequence, verdict->first.record_count, true};
         }
     }
+    if (shard.closing) return Errc::kBusy;
     if (!shard.facts.open) return error_of(Errc::kShardClosed, shard.appended.value - 1);
     if (context.check_map && header.sequence != context.map_version) {
         return error_of(Errc::kStaleMap, context.map_version);

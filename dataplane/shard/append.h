@@ -31,8 +31,8 @@ struct AppendContext {
 
 /// Appends the batch in `payload` (8-byte aligned or not; it is copied first) as `header` describes it.
 /// Errors: kBadCrc, kBadSchema, kBadPartitionKey, kRecordTooLarge, kBadLength, kWrongShard, kStaleMap, kShardClosed,
-/// kUnknownProducer, kBatchOutOfOrder, kBatchMismatch, kBatchForgotten, kLimitExceeded, kBusy (window full: the caller keeps the
-/// frame and tries again after poll), kDiskFull, kStoreFull,
+/// kUnknownProducer, kBatchOutOfOrder, kBatchMismatch, kBatchForgotten, kLimitExceeded, kBusy (window full, or the shard is being
+/// closed: the caller keeps the frame and tries again after poll), kDiskFull, kStoreFull,
 /// kThrottled (the shard's quota is spent; detail = ns to wait), kJournalFailed. Nothing is stored on any of them.
 Result<Appended> append(Shard& shard, ProducerTable& producers, const frame::FrameHeader& header,
                         std::span<const std::byte> payload, const AppendContext& context);

@@ -21,6 +21,7 @@ struct Shard {
     SequenceNumber durable;             // Next durable one: what consumers may see ends before it.
     uint64_t last_arrival_ns = 0;
     journal::CommitNumber last_commit;  // Of its newest run in this incarnation; 0: none, all of it is durable.
+    bool closing = false;               // To be closed, or closed and the map with its children not there yet: batches wait.
     shm::ShardStats* stats = nullptr;   // Never null: spare slot when the board is full.
     Quota quota;                        // As facts say.
     std::vector<uint32_t> watchers;     // Subscriptions (fanout/) to be told when `durable` moves.

@@ -29,12 +29,12 @@ enum class FrameKind : uint8_t {
     kLocate = 7,           // header only: position -> sequence number
     kLocateReply = 8,      // header only
     kRead = 9,             // header only: kDeliver*, then kReadEnd
-    kReadEnd = 10,         // header only
+    kReadEnd = 10,         // header only; with kShardClosed the payload is the ids of the children, 8 bytes each
     kSubscribe = 11,       // header only: kDeliver* as credit allows, kDeliverEnd when it is over
     kCredit = 12,          // header only: more credit for a subscription
     kUnsubscribe = 13,     // header only -> kDeliverEnd with kOk
     kDeliver = 14,         // payload Batch as stored: one run
-    kDeliverEnd = 15,      // header only
+    kDeliverEnd = 15,      // as kReadEnd
     kOpenDatagrams = 16,   // payload OpenDatagrams (TCP only) -> kDatagramsOpened: the session's token for datagrams
     kDatagramsOpened = 17, // payload DatagramsOpened
     kCommand = 20,         // payload Command (control socket only) -> kCommandReply
