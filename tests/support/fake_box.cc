@@ -84,6 +84,28 @@ void FakeBox::split(uint64_t id) {
     ++map_version;
 }
 
+void FakeBox::merge(uint64_t lower, uint64_t upper) {
+    Shard& low = shards.at(lower);
+    Shard& high = shards.at(upper);
+    low.open = high.open = false;
+    Shard child;
+    child.range = {low.range.starting, high.range.ending};
+    child.next = child.horizon = std::max(low.next, high.next);
+    child.parent = ShardId{lower};
+    child.adjacent_parent = ShardId{upper};
+    const uint64_t next_id = shards.rbegin()->first + 1;
+    shards[next_id] = std::move(child);
+    ++map_version;
+}
+
+std::vector<uint64_t> FakeBox::children(uint64_t parent) const {
+    std::vector<uint64_t> ids;
+    for (const auto& [id, shard] : shards) {
+        if (shard.parent.value == parent || shard.adjacent_parent.value == parent) ids.push_back(id);
+    }
+    return ids;
+}
+
 std::vector<std::string> FakeBox::records(uint64_t id) const {
     std::vector<std::string> all;
     for (const Run& run : shards.at(id).runs) {
@@ -147,7 +169,7 @@ void FakeBox::on_frame(Pipe& pipe, const FrameHeader& header, std::span<const st
             std::vector<flatbuffers::Offset<wire::ShardInfo>> infos;
             for (const auto& [id, shard] : shards) {
                 infos.push_back(wire::CreateShardInfo(builder, id, shard.range.starting.high, shard.range.starting.low,
-                                                      shard.range.ending.high, shard.range.ending.low, shard.parent.value, 0,
+                                                      shard.range.ending.high, shard.range.ending.low, shard.parent.value, shard.adjacent_parent.value,
                                                       shard.open, true, 0, 0, 4568, shard.horizon, shard.next, 1, 0));
             }
             const std::vector<flatbuffers::Offset<wire::StreamInfo>> streams{wire::CreateStreamInfo(
@@ -187,7 +209,8 @@ void FakeBox::on_frame(Pipe& pipe, const FrameHeader& header, std::span<const st
             FrameHeader reply = frame::reply_to(header, FrameKind::kReadEnd, error_of(end ? Errc::kShardClosed : Errc::kOk));
             reply.number = shard.next;
             reply.sequence = next;
-            return send(pipe, reply);
+            const auto told = end ? children(header.shard) : std::vector<uint64_t>{};
+            return send(pipe, reply, std::as_bytes(std::span(told)));
         }
         default:
             pipe.subscriptions.erase(header.correlation);
@@ -284,7 +307,8 @@ void FakeBox::serve(Pipe& pipe) {
             end.shard = subscription.shard;
             end.number = shard.next;
             end.sequence = shard.next;
-            send(pipe, end);
+            const auto told = children(subscription.shard);
+            send(pipe, end, std::as_bytes(std::span(told)));
             it = pipe.subscriptions.erase(it);
         } else {
             ++it;

@@ -41,6 +41,7 @@ class FakeBox {
         };
         std::map<uint64_t, Memory> producers;
         ShardId parent;
+        ShardId adjacent_parent;
     };
     explicit FakeBox(uint32_t shard_count, uint64_t seed = 1);
 
@@ -66,6 +67,8 @@ class FakeBox {
     void break_connections();
     /// Splits: the parent closes, two children open.
     void split(uint64_t shard);
+    /// Merges `lower` and its neighbour above it.
+    void merge(uint64_t lower, uint64_t upper);
     /// All records of a shard, "key=data", in order.
     std::vector<std::string> records(uint64_t shard) const;
     std::vector<std::string> all_records() const;
@@ -88,6 +91,8 @@ class FakeBox {
     void on_append(Pipe& pipe, const frame::FrameHeader& header, std::span<const std::byte> payload);
     void serve(Pipe& pipe);
     size_t deliver(Pipe& pipe, uint64_t correlation, uint64_t shard, uint64_t& next, int64_t& credit);
+    /// Of a closed shard, as the frames at its end tell them.
+    std::vector<uint64_t> children(uint64_t shard) const;
     void send(Pipe& pipe, frame::FrameHeader header, std::span<const std::byte> payload = {});
     size_t piece(size_t bytes) { return piece_bytes_max == 0 ? bytes : std::min<size_t>(bytes, 1 + prng_.below(piece_bytes_max)); }
 

@@ -177,7 +177,7 @@ struct ConsumerOptions {
     enum class Mode : uint8_t { kSubscribe, kPull };
     Mode mode = Mode::kSubscribe;
     StartAt start = {};
-    std::vector<ShardId> shards = {};               // Empty: all shards of the stream.
+    std::vector<ShardId> shards = {};               // Empty: all shards of the stream, and in time their children.
     std::vector<std::pair<ShardId, SequenceNumber>> resume = {};  // Overrides `start` for these: next sequence number wanted.
     uint32_t credit_bytes = 4 * 1024 * 1024;        // Per shard: what may be on its way.
     uint64_t pull_bytes = 1024 * 1024;              // kPull: bytes per read.
@@ -211,8 +211,9 @@ class Consumer {
     /// Something the application must know: kShardClosed, kSequenceTrimmed, kDamaged (reading goes on behind
     /// `error.detail`), kUnknownShard (deleted). Reading of the other shards goes on.
     /// kShardClosed comes once, after the last record of a shard that was split or merged: position() stays behind that
-    /// record, at_tail() counts the shard as read. Its children are not taken in by themselves, so that the application can
-    /// finish with the parent first: ask describe() for them (ShardDescription::parent) and make a consumer of them.
+    /// record, at_tail() counts the shard as read. A consumer of the whole stream (ConsumerOptions::shards empty) then reads
+    /// the children by itself, each when all its parents have been read: order per key is kept through splits and merges.
+    /// With named shards the children are the application's choice: ask describe() for them (ShardDescription::parent).
     virtual void on_event(std::function<void(ShardId, Error)> callback) = 0;
     /// Next sequence number wanted of each shard: checkpoint this.
     virtual std::vector<std::pair<ShardId, SequenceNumber>> position() const = 0;

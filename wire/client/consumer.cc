@@ -2,7 +2,9 @@
 // happens to a connection.
 #include <algorithm>
 #include <cstring>
+#include <deque>
 #include <memory>
+#include <unordered_set>
 #include <vector>
 
 #include "wire/base/assert.h"
@@ -17,6 +19,7 @@ using frame::FrameKind;
 constexpr uint64_t kRetryNsMin = 1'000'000ULL;
 constexpr uint64_t kRetryNsMax = 200'000'000ULL;
 constexpr uint64_t kCheckNs = 10'000'000ULL;  // Between two looks for questions without an answer.
+constexpr uint32_t kMapsWithoutChildrenMax = 100;  // Then the children that were told have gone, too.
 
 struct Reader {
     enum class State : uint8_t {
@@ -24,6 +27,7 @@ struct Reader {
         kLocating,
         kStart,    // `wanted` is known; nothing is under way.
         kReading,  // A subscription or a read is under way.
+        kWaiting,  // Until its parents have been read.
         kEnded,
     };
     ShardDescription shard;
@@ -37,6 +41,7 @@ struct Reader {
     uint64_t back_off_ns = 0;
     uint64_t asked_ns = 0;
     uint64_t gap_at = 0;  // `wanted` when a delivery last began behind it; 0: never.
+    bool from_horizon = false;  // A child: whatever position the consumer began at, all of it is wanted.
 };
 
 class ConsumerImpl final : public Consumer, public Asker {
@@ -45,22 +50,28 @@ class ConsumerImpl final : public Consumer, public Asker {
                  const ConsumerOptions& options)
         : client_(client), options_(options), stream_(stream.name), id_(client.enlist(this)) {
         for (const ShardDescription& shard : stream.shards) {
+            newest_shard_ = std::max(newest_shard_, shard.id);
             if (!options.shards.empty() && std::find(options.shards.begin(), options.shards.end(),
                                                      shard.id) == options.shards.end()) {
                 continue;
             }
-            Reader reader;
-            reader.shard = shard;
-            // Until the first delivery the map is what is known of the tail.
-            reader.tail = shard.next_sequence.value;
-            reader.tail_known = reader.tail != 0;
-            for (const auto& [id, next] : options.resume) {
-                if (id != shard.id) continue;
-                reader.wanted = next.value;
+            // Parents have lower ids, and are in readers_ if they are to be read.
+            const bool is_child = follows() && (is_read(shard.parent) || is_read(shard.adjacent_parent));
+            const auto resumed = std::find_if(options.resume.begin(), options.resume.end(),
+                                              [&](const auto& each) { return each.first == shard.id; });
+            const bool latest = options.start.position == frame::Position::kLatest;
+            if (resumed == options.resume.end() && follows() && latest && !shard.open && !is_child)
+                continue;  // Nothing will ever come behind its end.
+            Reader& reader = add_reader(shard);
+            reader.from_horizon = is_child && latest;
+            if (resumed != options.resume.end()) {
+                reader.wanted = resumed->second.value;
                 reader.state = Reader::State::kStart;
+            } else if (is_child) {
+                reader.state = Reader::State::kWaiting;
             }
-            readers_.push_back(reader);
         }
+        release_children();
     }
     ~ConsumerImpl() override {
         for (const Reader& reader : readers_) {
@@ -87,12 +98,16 @@ class ConsumerImpl final : public Consumer, public Asker {
     }
     std::vector<std::pair<ShardId, SequenceNumber>> position() const override {
         std::vector<std::pair<ShardId, SequenceNumber>> positions;
-        for (const Reader& reader : readers_)
-            positions.emplace_back(reader.shard.id, SequenceNumber{reader.wanted});
+        for (const Reader& reader : readers_) {
+            if (reader.state != Reader::State::kWaiting)
+                positions.emplace_back(reader.shard.id, SequenceNumber{reader.wanted});
+        }
         return positions;
     }
     bool at_tail() const override {
+        if (!children_told_.empty()) return false;
         return std::all_of(readers_.begin(), readers_.end(), [](const Reader& reader) {
+            if (reader.state == Reader::State::kWaiting) return false;
             return reader.state == Reader::State::kEnded ||
                    (reader.tail_known && reader.wanted >= reader.tail);
         });
@@ -103,6 +118,7 @@ class ConsumerImpl final : public Consumer, public Asker {
     bool on_poll(uint64_t now_ns) override {
         bool moved = false;
         if (now_ns >= next_check_ns_) check_answers(now_ns);
+        if (std::exchange(some_ended_, false)) release_children();
         for (Reader& reader : readers_) {
             const bool idle =
                 reader.state == Reader::State::kLocate || reader.state == Reader::State::kStart;
@@ -137,6 +153,22 @@ class ConsumerImpl final : public Consumer, public Asker {
                 reader.shard = shard;
             }
         }
+        if (!follows()) return;
+        for (const ShardDescription& shard : stream.shards) {
+            if (shard.id <= newest_shard_) continue;
+            Reader& reader = add_reader(shard);
+            reader.from_horizon = true;
+            reader.state = Reader::State::kWaiting;
+            some_ended_ = true;
+        }
+        for (const ShardDescription& shard : stream.shards) newest_shard_ = std::max(newest_shard_, shard.id);
+        std::erase_if(children_told_, [this](ShardId child) { return child <= newest_shard_; });
+        if (children_told_.empty()) return;
+        if (++maps_without_children_ < kMapsWithoutChildrenMax) {
+            client_.refresh(stream_);
+        } else {
+            children_told_.clear();
+        }
     }
     void on_lost(uint32_t core, Error) override {
         for (Reader& reader : readers_) {
@@ -168,7 +200,7 @@ class ConsumerImpl final : public Consumer, public Asker {
                 return;
             case FrameKind::kReadEnd:
             case FrameKind::kDeliverEnd:
-                if (reader.state == Reader::State::kReading) ended(reader, header);
+                if (reader.state == Reader::State::kReading) ended(reader, header, payload);
                 return;
             default:
                 return;
@@ -176,6 +208,42 @@ class ConsumerImpl final : public Consumer, public Asker {
     }
 
   private:
+    // With shards chosen by the application, their children are its choice too.
+    bool follows() const { return options_.shards.empty(); }
+    bool is_read(ShardId shard) const {
+        return shard.value != 0 && std::any_of(readers_.begin(), readers_.end(),
+                                               [shard](const Reader& reader) { return reader.shard.id == shard; });
+    }
+
+    Reader& add_reader(const ShardDescription& shard) {
+        Reader& reader = readers_.emplace_back();
+        reader.shard = shard;
+        // Until the first delivery the map is what is known of the tail.
+        reader.tail = shard.next_sequence.value;
+        reader.tail_known = reader.tail != 0;
+        return reader;
+    }
+
+    // Parents before children: a child begins when each of its parents has been read to its end, or is not read here.
+    void release_children() {
+        std::unordered_set<uint64_t> unread;
+        for (const Reader& reader : readers_) {
+            if (reader.state != Reader::State::kEnded) unread.insert(reader.shard.id.value);
+        }
+        for (Reader& reader : readers_) {
+            if (reader.state != Reader::State::kWaiting || unread.count(reader.shard.parent.value) != 0 ||
+                unread.count(reader.shard.adjacent_parent.value) != 0)
+                continue;
+            reader.state = Reader::State::kLocate;
+            reader.retry_at_ns = 0;
+        }
+    }
+
+    void end(Reader& reader) {
+        reader.state = Reader::State::kEnded;
+        some_ended_ = true;
+    }
+
     // A subscription may be silent for ever; a question must be answered. A connection that doesn't
     // is replaced.
     void check_answers(uint64_t now_ns) {
@@ -199,8 +267,9 @@ class ConsumerImpl final : public Consumer, public Asker {
         header.correlation = reader.correlation;
         if (reader.state == Reader::State::kLocate) {
             header.kind = FrameKind::kLocate;
-            header.flags = static_cast<uint16_t>(options_.start.position);
-            header.sequence = options_.start.value;
+            const StartAt at = reader.from_horizon ? StartAt{} : options_.start;
+            header.flags = static_cast<uint16_t>(at.position);
+            header.sequence = at.value;
             reader.state = Reader::State::kLocating;
         } else {
             const bool pull = options_.mode == ConsumerOptions::Mode::kPull;
@@ -236,7 +305,7 @@ class ConsumerImpl final : public Consumer, public Asker {
             follow(reader, code, header.detail);
             pause(reader, Reader::State::kLocate);
         } else {
-            reader.state = Reader::State::kEnded;
+            end(reader);
             tell(reader, error_of(code, header.detail));
         }
     }
@@ -307,7 +376,7 @@ class ConsumerImpl final : public Consumer, public Asker {
         connection->push(credit);
     }
 
-    void ended(Reader& reader, const FrameHeader& header) {
+    void ended(Reader& reader, const FrameHeader& header, std::span<const std::byte> payload) {
         const Errc code = frame::errc_of(header);
         if (code == Errc::kOk) {
             reader.tail = std::max(reader.tail, header.number);
@@ -330,7 +399,16 @@ class ConsumerImpl final : public Consumer, public Asker {
             pause(reader, Reader::State::kStart);
             return;
         }
-        reader.state = Reader::State::kEnded;
+        end(reader);
+        if (code == Errc::kShardClosed && follows()) {
+            maps_without_children_ = 0;
+            for (size_t at = 0; at + sizeof(uint64_t) <= payload.size(); at += sizeof(uint64_t)) {
+                uint64_t child = 0;
+                std::memcpy(&child, payload.data() + at, sizeof(child));
+                if (ShardId{child} > newest_shard_) children_told_.push_back(ShardId{child});
+            }
+            if (!children_told_.empty()) client_.refresh(stream_);
+        }
         tell(reader, error_of(code, header.detail));
     }
 
@@ -348,8 +426,12 @@ class ConsumerImpl final : public Consumer, public Asker {
     ConsumerOptions options_;
     std::string stream_;
     uint64_t id_;
-    std::vector<Reader> readers_;
+    std::deque<Reader> readers_;           // References stay: a map may come in while one is in use.
     size_t last_ = 0;
+    ShardId newest_shard_;                 // Shards with higher ids are children that are not read yet.
+    std::vector<ShardId> children_told_;   // At the ends of their parents; the map does not have them yet.
+    uint32_t maps_without_children_ = 0;
+    bool some_ended_ = false;              // Or came: somebody may be waiting for it.
     uint64_t next_check_ns_ = 0;
     std::function<void(const Delivery&)> delivery_;
     std::function<void(ShardId, Error)> event_;

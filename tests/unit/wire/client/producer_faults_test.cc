@@ -351,7 +351,16 @@ TEST_P(ProducerChaos, WhatIsAcknowledgedIsStoredOnceAndInOrder) {
             for (const auto& [id, shard] : box.shards) {
                 if (shard.open) open.push_back(id);
             }
-            box.split(open[prng.below(open.size())]);
+            const uint64_t chosen = open[prng.below(open.size())];
+            const auto upper = std::find_if(open.begin(), open.end(), [&](uint64_t id) {
+                const HashKey& end = box.shards.at(chosen).range.ending;
+                return end != kHashKeyMax && box.shards.at(id).range.starting.high == end.high + 1;
+            });
+            if (upper != open.end() && prng.chance(500'000)) {
+                box.merge(chosen, *upper);
+            } else {
+                box.split(chosen);
+            }
         }
         if (prng.chance(1000)) box.break_connections();
     }
