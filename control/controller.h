@@ -106,6 +106,7 @@ class Controller {
     void take_facts(const channel::Event& event);
     void take_epoch(Epoch epoch);
     void reconcile_with(const streams::Facts& facts);
+    void drop_spent_shards();
     void stop_for(Error error);
 
     // -- Driving streams from intention to fact (controller_drive.cc).
@@ -122,6 +123,8 @@ class Controller {
     /// here would come back with it.
     bool journals_complete(const streams::Stream& stream) const;
     void take_drive_reply(StreamId stream, const channel::Event& event);
+    void take_resharded(const streams::Stream& stream, const channel::Event& event);
+    void scale_on();
     void refuse(const streams::Stream& stream, Error error);
     /// Applies and logs. False: it is not durable, and will be planned again.
     bool apply(const catalog::Change& change);
@@ -152,6 +155,9 @@ class Controller {
     Result<catalog::Change> plan_change(const admin::Request& request) const;
     bool start_create(Pending& pending);
     bool start_accept_clock(Pending& pending);
+    // -- Split, merge, scale (controller_reshard.cc).
+    bool start_reshard(Pending& pending);
+    bool advance_reshard(Pending& pending, const streams::Stream* stream);
     bool advance_outcome(Pending& pending);
     bool advance_create(Pending& pending, const streams::Stream* stream);
     bool overdue(const Pending& pending) const;

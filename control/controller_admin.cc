@@ -6,6 +6,7 @@
 
 #include "control/controller.h"
 #include "control/log/log.h"
+#include "control/streams/reshard.h"
 #include "control/streams/streams.h"
 
 namespace eagre::control {
@@ -17,6 +18,10 @@ using wire::AdminOp;
 bool is_read(AdminOp op) {
     return op == AdminOp::ListStreams || op == AdminOp::DescribeStream || op == AdminOp::ListKeys ||
            op == AdminOp::ListGroups || op == AdminOp::DescribeGroup;
+}
+
+bool is_reshard(AdminOp op) {
+    return op == AdminOp::SplitShard || op == AdminOp::MergeShards || op == AdminOp::ScaleStream;
 }
 
 streams::CreateRequest create_request(const admin::Request& request) {
@@ -92,6 +97,11 @@ std::string explain(const admin::Request& request, Error error, bool waiting, bo
             text += text.ends_with('.') ? " Nothing was created." : ". Nothing was created.";
         }
     }
+    if (is_reshard(request.op)) {
+        const std::string why = streams::explain_reshard(stream, request.shards, error);
+        if (!why.empty()) text = fmt::format("{}{}: {}", wire::EnumNameAdminOp(request.op), subject, why);
+        if (request.op == AdminOp::ScaleStream && error.code == Errc::kBadArgument) text = fmt::format("ScaleStream{}: a stream has at least 1 shard.", subject);
+    }
     if (request.op == AdminOp::CreateKey && error.code == Errc::kBadArgument) {
         text = fmt::format(
             "CreateKey: a key's name has 1 to {} characters of a-z, A-Z, 0-9, '_', '.', '-', and "
@@ -113,7 +123,7 @@ std::string explain(const admin::Request& request, Error error, bool waiting, bo
             wire::EnumNameAdminOp(request.op), subject, error.detail);
     }
     const bool kept = request.op == AdminOp::DeleteStream || request.op == AdminOp::SetRetention ||
-                      request.op == AdminOp::SetStream;
+                      request.op == AdminOp::SetStream || is_reshard(request.op);
     if (kept && waiting && (error.code == Errc::kTimeout || error.code == Errc::kUnavailable)) {
         text += text.ends_with('.') ? "" : ".";
         text += " It is written down, and will be done when all its journals are there.";
@@ -162,6 +172,9 @@ bool Controller::advance(Pending& pending) {
         case AdminOp::TagStream:
         case AdminOp::UntagStream:
         case AdminOp::AcceptClock:
+        case AdminOp::SplitShard:
+        case AdminOp::MergeShards:
+        case AdminOp::ScaleStream:
             break;
         case AdminOp::ListKeys:
             return finish_keys(pending);
@@ -248,7 +261,7 @@ admin::StreamAnswer Controller::describe(const streams::Stream& stream) const {
         for (const streams::ShardFact& shard : fact->shards) live[shard.id] = &shard;
     }
     admin::StreamAnswer answer;
-    answer.shard_count = static_cast<uint32_t>(stream.shards.size());
+    answer.shard_count = streams::shard_count(stream);
     streams::StreamFact& told = answer.stream;
     told.map_version = std::max(stream.row.map_version, fact == nullptr ? 0 : fact->map_version);
     tell_row(answer, stream.row);
@@ -260,6 +273,7 @@ admin::StreamAnswer Controller::describe(const streams::Stream& stream) const {
             told.shards.push_back(*found->second);
             continue;
         }
+        if (streams::is_planned(row)) continue;
         streams::ShardFact shard;
         shard.id = row.id;
         shard.range = row.range;
@@ -283,7 +297,7 @@ bool Controller::finish_list(const Pending& pending) {
         admin::StreamAnswer told;
         told.stream.map_version = stream.row.map_version;
         tell_row(told, stream.row);
-        told.shard_count = static_cast<uint32_t>(stream.shards.size());
+        told.shard_count = streams::shard_count(stream);
         answer.streams.push_back(std::move(told));
     }
     if (!ready()) answer.message = "From the catalogue: the dataplane does not answer.";
@@ -323,6 +337,7 @@ bool Controller::start_change(Pending& pending) {
     const admin::Request& request = pending.request;
     if (request.op == AdminOp::AcceptClock) return start_accept_clock(pending);
     if (request.op == AdminOp::CreateStream) return start_create(pending);
+    if (is_reshard(request.op)) return start_reshard(pending);
     const auto change = plan_change(request);
     if (!change) return finish(pending, change.error());
     pending.stream = table_.find(request.name)->row.id;
@@ -382,6 +397,7 @@ bool Controller::start_accept_clock(Pending& pending) {
 bool Controller::advance_outcome(Pending& pending) {
     const streams::Stream* stream = table_.find(pending.stream);
     if (pending.request.op == AdminOp::CreateStream) return advance_create(pending, stream);
+    if (is_reshard(pending.request.op)) return advance_reshard(pending, stream);
     if (pending.request.op == AdminOp::DeleteStream) {
         if (stream == nullptr) return finish(pending, Error{});
         if (ready() && !journals_complete(*stream))

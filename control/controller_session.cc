@@ -1,5 +1,7 @@
 // The session with the dataplane: greet, take an epoch, list the facts, reconcile; then commands
 // may flow.
+#include <algorithm>
+
 #include "control/controller.h"
 #include "control/log/log.h"
 #include "control/streams/reconcile.h"
@@ -120,7 +122,23 @@ void Controller::take_facts(const Event& event) {
     }
     facts_ = event.facts;
     ++facts_number_;
-    if (stage_ == Stage::kListing) reconcile_with(facts_);
+    if (stage_ == Stage::kListing) return reconcile_with(facts_);
+    drop_spent_shards();
+}
+
+// Closed shards of which retention has taken everything: the dataplane has forgotten them.
+void Controller::drop_spent_shards() {
+    catalog::Change change;
+    for (const streams::StreamFact& fact : facts_.streams) {
+        const streams::Stream* stream = table_.find(fact.id);
+        if (stream == nullptr) continue;
+        for (const catalog::ShardRow& row : stream->shards) {
+            const bool known = std::any_of(fact.shards.begin(), fact.shards.end(),
+                                           [&](const streams::ShardFact& shard) { return shard.id == row.id; });
+            if (!row.open && !known && facts_.journal_available(row.journal)) change.delete_shards.push_back(row.id);
+        }
+    }
+    if (!apply(change)) channel_.drop(error_of(Errc::kIo));
 }
 
 void Controller::reconcile_with(const streams::Facts& facts) {

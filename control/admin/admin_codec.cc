@@ -66,10 +66,13 @@ Result<Request> decode_request(std::span<const std::byte> payload) {
     if (table->group() != nullptr) request.group = table->group()->str();
     request.position = table->position();
     request.position_value = table->position_value();
-    for (uint32_t i = 0; table->shards() != nullptr && i < table->shards()->size(); ++i)
-        request.shards.emplace_back(table->shards()->Get(i));
+    if (table->shards() != nullptr) {
+        if (table->shards()->size() > kStreamShardCountMax) return Errc::kBadSchema;
+        for (const uint64_t shard : *table->shards()) request.shards.push_back(ShardId(shard));
+    }
     request.force = table->force();
     request.heartbeat_ms = table->heartbeat_ms();
+    if (table->has_split_at()) request.split_at = HashKey{table->split_at_high(), table->split_at_low()};
     return request;
 }
 

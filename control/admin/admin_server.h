@@ -53,9 +53,10 @@ struct Request {
     std::string group;
     uint16_t position = 0;  // frame::Position
     uint64_t position_value = 0;
-    std::vector<ShardId> shards;
+    std::vector<ShardId> shards;      // SplitShard: one. MergeShards: two. ResetGroup: none stands for all.
     bool force = false;
     uint32_t heartbeat_ms = 0;
+    std::optional<HashKey> split_at;  // SplitShard: first hash key of the upper child.
 };
 
 /// A stream as it is told to people: the shards may be left out, their number not.

@@ -27,6 +27,7 @@ enum class StreamState : uint8_t {
     kActive = 2,    // The journals have said that they know all of it.
     kChanging = 3,  // As active; retention or record limit have still to be told.
     kDeleting = 4,  // To be deleted; the journals may still know it.
+    kResharding = 5,  // Some of its shards are planned (streams/reshard.h); the journals may know some, all or none of them.
 };
 
 /// What people write on a stream; nobody but them reads meaning into it.
@@ -45,6 +46,7 @@ struct StreamRow {
     uint64_t quota_records_per_s = 0;  // The same.
     Tags tags;
     uint64_t revision = 0;  // Of the catalogue when this row was last put; 0: not stored yet.
+    uint32_t scale_target = 0;  // So many shards of equal width are to be reached; 0: nothing to reach.
 };
 
 struct ShardRow {
@@ -54,7 +56,7 @@ struct ShardRow {
     ShardId parent;
     ShardId adjacent_parent;
     JournalId journal;
-    SequenceNumber first_sequence;
+    SequenceNumber first_sequence;  // 0: planned, not opened yet.
     bool open = true;
     friend bool operator==(const ShardRow&, const ShardRow&) = default;
 };

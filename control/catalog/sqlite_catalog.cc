@@ -74,7 +74,7 @@ Result<std::vector<StreamRow>> SqliteCatalog::streams() {
     Statement query(db_.get(),
                     "SELECT id, name, state, retention_ms, record_bytes_max, created_ns, "
                     "map_version, revision, retention_bytes, quota_bytes_per_s, "
-                    "quota_records_per_s FROM streams ORDER BY id");
+                    "quota_records_per_s, scale_target FROM streams ORDER BY id");
     std::vector<StreamRow> rows;
     for (;;) {
         const auto more = query.step();
@@ -84,7 +84,7 @@ Result<std::vector<StreamRow>> SqliteCatalog::streams() {
         row.id = StreamId(query.integer(0));
         row.name = query.text(1);
         const uint64_t state = query.integer(2);
-        if (state < 1 || state > 4 || row.id.value == 0) return Errc::kCorruptDirectory;
+        if (state < 1 || state > 5 || row.id.value == 0) return Errc::kCorruptDirectory;
         row.state = static_cast<StreamState>(state);
         row.retention_ms = query.integer(3);
         row.record_bytes_max = query.integer(4);
@@ -94,6 +94,7 @@ Result<std::vector<StreamRow>> SqliteCatalog::streams() {
         row.retention_bytes = query.integer(8);
         row.quota_bytes_per_s = query.integer(9);
         row.quota_records_per_s = query.integer(10);
+        row.scale_target = static_cast<uint32_t>(query.integer(11));
         rows.push_back(std::move(row));
     }
     for (StreamRow& row : rows) {
@@ -330,8 +331,8 @@ Status SqliteCatalog::put_stream(const StreamRow& row) {
     Statement put(db_.get(),
                   "INSERT INTO streams (id, name, state, retention_ms, record_bytes_max, "
                   "created_ns, map_version, revision, retention_bytes, quota_bytes_per_s, "
-                  "quota_records_per_s) "
-                  "VALUES (?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET "
+                  "quota_records_per_s, scale_target) "
+                  "VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET "
                   "name=excluded.name, "
                   "state=excluded.state, "
                   "retention_ms=excluded.retention_ms, record_bytes_max=excluded.record_bytes_max, "
@@ -339,7 +340,8 @@ Status SqliteCatalog::put_stream(const StreamRow& row) {
                   "map_version=excluded.map_version, revision=excluded.revision, "
                   "retention_bytes=excluded.retention_bytes, "
                   "quota_bytes_per_s=excluded.quota_bytes_per_s, "
-                  "quota_records_per_s=excluded.quota_records_per_s");
+                  "quota_records_per_s=excluded.quota_records_per_s, "
+                  "scale_target=excluded.scale_target");
     put.bind(row.id.value)
         .bind(row.name)
         .bind(static_cast<uint64_t>(row.state))
@@ -350,7 +352,8 @@ Status SqliteCatalog::put_stream(const StreamRow& row) {
         .bind(row.revision)
         .bind(row.retention_bytes)
         .bind(row.quota_bytes_per_s)
-        .bind(row.quota_records_per_s);
+        .bind(row.quota_records_per_s)
+        .bind(uint64_t{row.scale_target});
     if (const auto run = put.run(); !run) return run;
     return put_tags(row);
 }

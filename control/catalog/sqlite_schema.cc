@@ -53,6 +53,8 @@ constexpr std::array<const char*, kSchemaVersion> kSteps = {
     "CREATE TABLE members (consumer_group INTEGER NOT NULL REFERENCES consumer_groups (id) ON DELETE "
     "CASCADE, name TEXT NOT NULL, session INTEGER NOT NULL, joined_ns INTEGER NOT NULL, PRIMARY KEY "
     "(consumer_group, name)) WITHOUT ROWID;",
+    // Scaling to a number of shards goes on after a restart.
+    "ALTER TABLE streams ADD COLUMN scale_target INTEGER NOT NULL DEFAULT 0;",
 };
 
 Result<uint64_t> query_integer(sqlite3* db, const char* sql) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "control/catalog/catalog.h"
 #include "wire/base/types.h"
 #include "wire/shards/shard_info.h"
 
@@ -14,6 +15,20 @@ namespace eagre::streams {
 
 using ShardFact = shards::ShardDescription;
 using StreamFact = shards::StreamDescription;
+
+/// As the catalogue keeps it.
+inline catalog::ShardRow row_from(const StreamFact& stream, const ShardFact& fact) {
+    catalog::ShardRow row;
+    row.id = fact.id;
+    row.stream = stream.id;
+    row.range = fact.range;
+    row.parent = fact.parent;
+    row.adjacent_parent = fact.adjacent_parent;
+    row.journal = fact.journal;
+    row.first_sequence = fact.first_sequence;
+    row.open = fact.open;
+    return row;
+}
 
 struct Facts {
     std::vector<StreamFact> streams;

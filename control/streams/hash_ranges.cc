@@ -36,6 +36,12 @@ std::vector<HashKeyRange> divide_hash_keys(uint32_t count) {
     return ranges;
 }
 
+HashKey middle_of(const HashKeyRange& range) {
+    const Uint128 starting = value_of(range.starting);
+    const Uint128 last = value_of(range.ending) - starting;
+    return key_of(starting + last / 2 + last % 2);
+}
+
 std::vector<HashKeyRange> find_holes(std::vector<HashKeyRange> ranges) {
     std::sort(ranges.begin(), ranges.end(),
               [](const auto& a, const auto& b) { return a.starting < b.starting; });

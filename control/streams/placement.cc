@@ -20,6 +20,12 @@ Placement::Placement(const StreamTable& table, const Facts& facts) {
     }
 }
 
+void Placement::release(JournalId journal) {
+    for (Load& load : journals_) {
+        if (load.journal == journal && load.shard_count > 0) --load.shard_count;
+    }
+}
+
 JournalId Placement::next() {
     EAGRE_ASSERT(!journals_.empty());
     const auto least = std::min_element(

@@ -17,6 +17,8 @@ class Placement {
     /// Counts the open shards of `table`. Journals that `facts` calls missing get nothing.
     Placement(const StreamTable& table, const Facts& facts);
     bool empty() const { return journals_.empty(); }
+    /// A shard of `journal` that counts here is about to be closed.
+    void release(JournalId journal);
     /// Not to be called when empty().
     JournalId next();
 

@@ -8,6 +8,7 @@
 
 #include "control/streams/hash_ranges.h"
 #include "control/streams/placement.h"
+#include "control/streams/reshard.h"
 #include "wire/base/limits.h"
 
 namespace eagre::streams {
@@ -16,19 +17,6 @@ namespace {
 using catalog::ShardRow;
 using catalog::StreamRow;
 using catalog::StreamState;
-
-ShardRow row_from(const StreamFact& stream, const ShardFact& fact) {
-    ShardRow row;
-    row.id = fact.id;
-    row.stream = stream.id;
-    row.range = fact.range;
-    row.parent = fact.parent;
-    row.adjacent_parent = fact.adjacent_parent;
-    row.journal = fact.journal;
-    row.first_sequence = fact.first_sequence;
-    row.open = fact.open;
-    return row;
-}
 
 template <class Other>
 bool same_limits(const StreamRow& row, const Other& other) {
@@ -92,6 +80,7 @@ class Reconciler {
                 return reconcile_creating(stream, fact);
             case StreamState::kActive:
             case StreamState::kChanging:
+            case StreamState::kResharding:
                 return reconcile_active(stream, fact);
             case StreamState::kDeleting:
                 if (fact == nullptr && journals_complete(stream))
@@ -138,6 +127,7 @@ class Reconciler {
         if (kept == 0) return drop(stream, "no journal knows it");
         StreamRow row = stream.row;
         if (fact != nullptr) take_attributes(row, *fact);
+        if (fact != nullptr && !some_unavailable(stream, *fact)) settle_reshard(stream, *fact, row);
         const StreamRow& old = stream.row;
         if (row.state == old.state && same_limits(row, old) && row.map_version == old.map_version) {
             return keep_name(row);
@@ -158,6 +148,8 @@ class Reconciler {
             if (found != facts.end()) {
                 if (!(found->second == shard)) result_.change.put_shards.push_back(found->second);
                 facts.erase(found);
+            } else if (is_planned(shard)) {
+                continue;  // settle_reshard's.
             } else if (facts_.journal_available(shard.journal)) {
                 dropped.push_back(shard.id);
             } else {
@@ -180,6 +172,103 @@ class Reconciler {
         return kept;
     }
 
+    bool some_unavailable(const Stream& stream, const StreamFact& fact) const {
+        return !facts_.journals_missing.empty() &&
+               std::any_of(stream.shards.begin(), stream.shards.end(), [&](const ShardRow& shard) {
+                   const bool known = std::any_of(fact.shards.begin(), fact.shards.end(),
+                                                  [&](const ShardFact& each) { return each.id == shard.id; });
+                   return !known && !is_planned(shard) && !facts_.journal_available(shard.journal);
+               });
+    }
+
+    /// Finishes or undoes a reshard that was cut short. All shards of the stream are facts here, but the planned ones that
+    /// are not open yet.
+    void settle_reshard(const Stream& stream, const StreamFact& fact, StreamRow& row) {
+        std::set<ShardId> known;
+        std::vector<HashKeyRange> open_ranges;
+        for (const ShardFact& shard : fact.shards) {
+            known.insert(shard.id);
+            if (shard.open) open_ranges.push_back(shard.range);
+        }
+        std::vector<ShardRow> missing;
+        for (const ShardRow& shard : stream.shards) {
+            if (is_planned(shard) && known.count(shard.id) == 0) missing.push_back(shard);
+        }
+        const std::vector<HashKeyRange> holes = find_holes(open_ranges);
+        if (holes.empty()) {
+            // Nothing was closed that is not replaced: what is still planned never began.
+            for (const ShardRow& shard : missing) result_.change.delete_shards.push_back(shard.id);
+            if (!missing.empty())
+                note("reshard undone, it had not begun stream={} id={}", row.name, row.id.value);
+            if (row.state == StreamState::kResharding) row.state = StreamState::kActive;
+            return;
+        }
+        if (missing.empty()) {
+            // The intention is lost, or an old copy of the catalogue never had it.
+            if (row.state == StreamState::kActive && finish_holes(row, fact, holes)) row.state = StreamState::kResharding;
+            return;
+        }
+        note("reshard half done, to be finished stream={} id={} children_missing={}", row.name, row.id.value, missing.size());
+        row.state = StreamState::kResharding;
+        for (const ShardRow& shard : missing) {
+            const bool stale = shard.id <= facts_.shard_id_max;
+            if ((!stale && facts_.journal_available(shard.journal)) || placement_.empty()) continue;
+            // An id that the journals have passed may have been another shard's; a journal may have gone meanwhile.
+            result_.change.delete_shards.push_back(shard.id);
+            plan_child(row, shard.range, shard.parent, shard.adjacent_parent);
+        }
+    }
+
+    void plan_child(const StreamRow& stream, const HashKeyRange& range, ShardId parent, ShardId adjacent_parent) {
+        meta_.shard_id_max = ShardId(meta_.shard_id_max.value + 1);
+        ShardRow child;
+        child.id = meta_.shard_id_max;
+        child.stream = stream.id;
+        child.range = range;
+        child.parent = parent;
+        child.adjacent_parent = adjacent_parent;
+        child.journal = placement_.next();
+        result_.change.put_shards.push_back(child);
+    }
+
+    /// Plans children for `holes`, of the closed shards whose keys they are. False: no closed shard is there to have left
+    /// them.
+    bool finish_holes(const StreamRow& row, const StreamFact& fact, const std::vector<HashKeyRange>& holes) {
+        if (placement_.empty() || !facts_.journals_missing.empty()) return false;
+        const auto overlaps = [](const HashKeyRange& a, const HashKeyRange& b) {
+            return a.starting <= b.ending && b.starting <= a.ending;
+        };
+        std::vector<const ShardFact*> closed;
+        for (const ShardFact& shard : fact.shards) {
+            if (!shard.open) closed.push_back(&shard);
+        }
+        std::sort(closed.begin(), closed.end(), [](const auto* a, const auto* b) { return a->range.starting < b->range.starting; });
+        std::vector<std::pair<HashKeyRange, ShardId>> pieces;
+        for (const HashKeyRange& hole : holes) {
+            for (const ShardFact* shard : closed) {
+                if (!overlaps(shard->range, hole)) continue;
+                const HashKeyRange piece{std::max(shard->range.starting, hole.starting), std::min(shard->range.ending, hole.ending)};
+                // Its own children have these keys, closed as they may be.
+                const bool replaced = std::any_of(fact.shards.begin(), fact.shards.end(), [&](const ShardFact& child) {
+                    return (child.parent == shard->id || child.adjacent_parent == shard->id) && overlaps(child.range, piece);
+                });
+                if (!replaced) pieces.emplace_back(piece, shard->id);
+            }
+        }
+        if (pieces.empty()) return false;
+        note("reshard found half done in the journals, to be finished stream={} id={}", row.name, row.id.value);
+        std::vector<HashKeyRange> covered;
+        for (const ShardFact& shard : fact.shards) {
+            if (shard.open) covered.push_back(shard.range);
+        }
+        for (const auto& [range, parent] : pieces) {
+            plan_child(row, range, parent, ShardId(0));
+            covered.push_back(range);
+        }
+        for (const HashKeyRange& hole : find_holes(covered)) plan_child(row, hole, ShardId(0), ShardId(0));
+        return true;
+    }
+
     static void take_attributes(StreamRow& row, const StreamFact& fact) {
         row.map_version = std::max(row.map_version, fact.map_version);
         if (row.state == StreamState::kChanging) {
@@ -198,17 +287,19 @@ class Reconciler {
         take_limits(row, fact);
         row.created_ns = fact.created_ns;
         row.map_version = fact.map_version;
-        std::vector<HashKeyRange> ranges;
+        std::vector<HashKeyRange> open_ranges;
         bool all_open = true;
         for (const ShardFact& shard : fact.shards) {
             result_.change.put_shards.push_back(row_from(fact, shard));
-            ranges.push_back(shard.range);
+            if (shard.open) open_ranges.push_back(shard.range);
             all_open = all_open && shard.open;
         }
         note("stream found in the journals name={} id={} shards={}", row.name, row.id.value,
              fact.shards.size());
-        if (all_open && facts_.journals_missing.empty() && !placement_.empty()) {
-            if (fill_holes(row, find_holes(std::move(ranges)))) row.state = StreamState::kCreating;
+        if (facts_.journals_missing.empty() && !placement_.empty()) {
+            const auto holes = find_holes(std::move(open_ranges));
+            if (all_open && fill_holes(row, holes)) row.state = StreamState::kCreating;
+            if (!all_open && finish_holes(row, fact, holes)) row.state = StreamState::kResharding;
         }
         put_row(row);
     }

@@ -28,6 +28,9 @@ struct Reconciliation {
 /// - kDeleting: ends when the journals have forgotten it; else kept, to be driven on.
 /// - kChanging: active once the facts say so. kActive takes retention, record limit and map version
 ///   from the facts.
+/// - kResharding: with a hole in the ranges of open shards it is half done, and kept to be driven on (a planned child whose id
+///   the journals have passed gets a new one); without one it is done, or never began and is undone. Where the intention is
+///   lost, children are planned anew for the closed shards that the hole was.
 /// - A stream that only the journals know, has no closed shards, and leaves hash keys uncovered
 ///   while all journals are there, is one whose creation never ended and whose intention is lost:
 ///   it gets new shards for the holes, so that nothing stored is given up.

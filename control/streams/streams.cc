@@ -124,7 +124,7 @@ Result<Change> plan_set(const StreamTable& table, std::string_view name,
     if (stream == nullptr) return Errc::kUnknownStream;
     const Limits limits = wanted.applied_to(limits_of(stream->row));
     if (const auto fault = find_fault(limits)) return fault->error;
-    if (stream->row.state == StreamState::kCreating) return Errc::kBusy;
+    if (stream->row.state == StreamState::kCreating || stream->row.state == StreamState::kResharding) return Errc::kBusy;
     Change change = with_state(*stream, StreamState::kChanging);
     catalog::StreamRow& row = change.put_streams.back();
     if (limits.record_bytes_max != row.record_bytes_max) ++row.map_version;

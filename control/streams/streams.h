@@ -4,7 +4,7 @@
 //
 // A stream's life:  create -> kCreating -(journals know it)-> kActive -> delete -> kDeleting
 // -(journals forgot it)-> gone. A change of limits passes through kChanging. A create that failed for
-// good goes from kCreating to kDeleting: it is undone.
+// good goes from kCreating to kDeleting: it is undone. Splitting and merging pass through kResharding (reshard.h).
 
 #include <cstdint>
 #include <optional>
@@ -50,7 +50,7 @@ Result<catalog::Change> plan_delete(const StreamTable& table, std::string_view n
 
 /// To kChanging with the new limits; another record limit is a new version of the map, so that
 /// connected producers learn it. Errors: kUnknownStream (also while deleting), kBusy (still
-/// creating), kBadArgument.
+/// creating, or resharding), kBadArgument.
 Result<catalog::Change> plan_set(const StreamTable& table, std::string_view name,
                                  const LimitsChange& wanted);
 

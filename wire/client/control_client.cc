@@ -113,6 +113,15 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
     Result<StreamDescription> describe_stream(std::string_view name) override {
         return first_of(ask(wire::AdminOp::DescribeStream, named(name)));
     }
+    Result<StreamDescription> split_shard(std::string_view stream, ShardId shard, std::optional<HashKey> at) override {
+        return first_of(ask_reshard(wire::AdminOp::SplitShard, stream, {shard.value}, at, 0));
+    }
+    Result<StreamDescription> merge_shards(std::string_view stream, ShardId one, ShardId other) override {
+        return first_of(ask_reshard(wire::AdminOp::MergeShards, stream, {one.value, other.value}, std::nullopt, 0));
+    }
+    Result<StreamDescription> scale_stream(std::string_view stream, uint32_t shard_count) override {
+        return first_of(ask_reshard(wire::AdminOp::ScaleStream, stream, {}, std::nullopt, shard_count));
+    }
     Status accept_clock() override { return done(ask(wire::AdminOp::AcceptClock, named(""))); }
     const std::string& message() const override { return message_; }
 
@@ -203,7 +212,27 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
         table.add_quota_records_per_s(request.quota_records_per_s);
         table.add_tags(tags);
         builder.Finish(table.Finish());
-        const auto reply = exchange(builder);
+        return streams_of(exchange(builder));
+    }
+    Result<std::vector<StreamDescription>> ask_reshard(wire::AdminOp op, std::string_view stream, const std::vector<uint64_t>& shards,
+                                                       std::optional<HashKey> at, uint32_t shard_count) {
+        flatbuffers::FlatBufferBuilder builder;
+        const auto name = builder.CreateString(stream.data(), stream.size());
+        const auto ids = builder.CreateVector(shards);
+        wire::AdminRequestBuilder request(builder);
+        request.add_op(op);
+        request.add_name(name);
+        request.add_shards(ids);
+        request.add_shard_count(shard_count);
+        if (at) {
+            request.add_split_at_high(at->high);
+            request.add_split_at_low(at->low);
+        }
+        request.add_has_split_at(at.has_value());
+        builder.Finish(request.Finish());
+        return streams_of(exchange(builder));
+    }
+    static Result<std::vector<StreamDescription>> streams_of(const Result<const wire::AdminReply*>& reply) {
         if (!reply) return reply.error();
         std::vector<StreamDescription> streams;
         if ((*reply)->streams() != nullptr) {

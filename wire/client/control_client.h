@@ -116,6 +116,14 @@ class ControlClient {
     virtual Status untag_stream(std::string_view name, const std::vector<std::string>& keys) = 0;
     virtual Result<std::vector<StreamDescription>> list_streams() = 0;
     virtual Result<StreamDescription> describe_stream(std::string_view name) = 0;
+    /// All three wait until the new shards are open, and answer the stream as it is then; order per key is kept through them.
+    /// `at`: first hash key of the upper child; none: the middle. Errors: kUnknownStream, kUnknownShard, kShardClosed (detail: the
+    /// shard), kBadArgument (the split point lies outside; the shards are not neighbours), kLimitExceeded, kBusy, kUnavailable,
+    /// kTimeout (written down, and done when it can be).
+    virtual Result<StreamDescription> split_shard(std::string_view stream, ShardId shard, std::optional<HashKey> at) = 0;
+    virtual Result<StreamDescription> merge_shards(std::string_view stream, ShardId one, ShardId other) = 0;
+    /// To `shard_count` shards of equal width, in as few steps as a child's two parents allow.
+    virtual Result<StreamDescription> scale_stream(std::string_view stream, uint32_t shard_count) = 0;
     virtual Status accept_clock() = 0;
     /// All of these wait until every core of the box goes by the change. `allow`: rules (wire/identity/policy.h) with blanks between
     /// them; `expires_ns`: 0: never. Errors: kKeyExists, kBadArgument, kBadPolicy, kLimitExceeded, kUnavailable.

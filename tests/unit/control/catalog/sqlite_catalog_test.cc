@@ -213,7 +213,9 @@ TEST_F(SqliteCatalog, LeavesANewerSchemaAlone) {
     EXPECT_EQ(open()->streams().value().size(), 1U);
 }
 
-// What the step to version 4 brought, taken back.
+// What the steps to versions 5 and 4 brought, taken back.
+constexpr const char* kWithoutScaling =
+    "ALTER TABLE streams DROP COLUMN scale_target; PRAGMA user_version = 4";
 constexpr const char* kWithoutGroups =
     "DROP TABLE members; DROP TABLE leases; DROP TABLE consumer_groups; PRAGMA user_version = 3";
 
@@ -226,6 +228,7 @@ constexpr const char* kWithoutLimits =
 
 TEST_F(SqliteCatalog, MigratesAStreamThatKnewNoLimitsAndTags) {
     ASSERT_TRUE(open()->apply(stream_with_shards()).value());
+    run_sql(kWithoutScaling);
     run_sql(kWithoutGroups);
     run_sql(kWithoutLimits);
     const auto catalog = open();
@@ -265,6 +268,7 @@ TEST_F(SqliteCatalog, TagsGoWithTheirStream) {
 
 TEST_F(SqliteCatalog, MigratesTheFirstSchema) {
     ASSERT_TRUE(open()->apply(stream_with_shards()).value());
+    run_sql(kWithoutScaling);
     run_sql(kWithoutGroups);
     run_sql(kWithoutLimits);
     run_sql(
