@@ -1,5 +1,8 @@
 // `eagre stream create|list|describe|delete`, through eagre-control.
+#include <algorithm>
 #include <memory>
+#include <optional>
+#include <stdexcept>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -24,6 +27,9 @@ struct StreamOptions {
     uint32_t shards = 1;
     LimitOptions limits;
     std::vector<std::string> tags;
+    uint64_t shard = 0;
+    std::string at;
+    std::vector<uint64_t> pair;
     bool json = false;
 };
 
@@ -74,9 +80,16 @@ Json to_json(const client::StreamDescription& stream, bool with_shards) {
                                   {"core", shard.core},
                                   {"port", shard.port},
                                   {"trim_horizon", shard.trim_horizon.value},
+                                  {"first_sequence", shard.first_sequence.value},
                                   {"next_sequence", shard.next_sequence.value}});
     }
     return json;
+}
+
+std::string parents_text(const client::ShardDescription& shard) {
+    if (shard.parent.value == 0) return "-";
+    if (shard.adjacent_parent.value == 0) return fmt::format("{}", shard.parent.value);
+    return fmt::format("{}, {}", shard.parent.value, shard.adjacent_parent.value);
 }
 
 void print_stream(const client::StreamDescription& stream) {
@@ -87,13 +100,14 @@ void print_stream(const client::StreamDescription& stream) {
     if (const std::string quota = quota_text(stream); !quota.empty())
         fmt::print("  quota of each shard  {}\n", quota);
     for (const auto& [key, value] : stream.tags) fmt::print("  tag  {}={}\n", key, value);
-    Table table({"shard", "state", "core", "port", "trim horizon", "next sequence",
+    Table table({"shard", "state", "parents", "core", "port", "trim horizon", "next sequence",
                  "hash keys from", "to"});
     for (const auto& shard : stream.shards) {
         table.add({fmt::format("{}", shard.id.value),
                    !shard.available ? "unavailable"
                    : shard.open     ? "open"
                                     : "closed",
+                   parents_text(shard),
                    fmt::format("{}", shard.core), fmt::format("{}", shard.port),
                    grouped(shard.trim_horizon.value), grouped(shard.next_sequence.value),
                    hash_text(shard.range.starting), hash_text(shard.range.ending)});
@@ -161,6 +175,58 @@ void describe(const StreamOptions& options) {
     if (!groups->empty()) fmt::print("{}", group_table(*groups, wall_now_ns()).text(2));
 }
 
+HashKey parse_hash(std::string text) {
+    if (text.starts_with("0x")) text = text.substr(2);
+    const bool is_hex = !text.empty() && text.size() <= 32 && text.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
+    if (!is_hex) throw CLI::ValidationError("--at", "a hash key is 1 to 32 hexadecimal digits, as 'stream describe' shows them");
+    text.insert(0, 32 - text.size(), '0');
+    return {std::stoull(text.substr(0, 16), nullptr, 16), std::stoull(text.substr(16), nullptr, 16)};
+}
+
+// What became of the stream: JSON in full, else a line.
+void report(const StreamOptions& options, const client::StreamDescription& stream, const std::string& line) {
+    if (options.json)
+        fmt::print("{}\n", to_json(stream, true).dump());
+    else
+        fmt::print("{}\n", line);
+}
+
+// The children of `parents` that are there now, as "5 and 6".
+std::string children_text(const client::StreamDescription& stream, const std::vector<uint64_t>& parents) {
+    std::string text;
+    for (const auto& shard : stream.shards) {
+        const bool child = std::any_of(parents.begin(), parents.end(), [&](uint64_t id) {
+            return shard.parent.value == id || shard.adjacent_parent.value == id;
+        });
+        if (child) text += fmt::format("{}{}", text.empty() ? "" : " and ", shard.id.value);
+    }
+    return text;
+}
+
+void split(const StreamOptions& options) {
+    std::optional<HashKey> at;
+    if (!options.at.empty()) at = parse_hash(options.at);
+    const auto control = options.target.connect_control();
+    const auto stream = control->split_shard(options.name, ShardId{options.shard}, at);
+    if (!stream) refuse("stream " + options.name, *control, stream.error());
+    report(options, *stream, fmt::format("split shard {} of {} into {}", options.shard, options.name, children_text(*stream, {options.shard})));
+}
+
+void merge(const StreamOptions& options) {
+    if (options.pair.size() != 2) throw CLI::ValidationError("--shards", "a merge takes two shards, as in --shards 3,4");
+    const auto control = options.target.connect_control();
+    const auto stream = control->merge_shards(options.name, ShardId{options.pair[0]}, ShardId{options.pair[1]});
+    if (!stream) refuse("stream " + options.name, *control, stream.error());
+    report(options, *stream, fmt::format("merged shards {} and {} of {} into {}", options.pair[0], options.pair[1], options.name, children_text(*stream, options.pair)));
+}
+
+void scale(const StreamOptions& options) {
+    const auto control = options.target.connect_control();
+    const auto stream = control->scale_stream(options.name, options.shards);
+    if (!stream) refuse("stream " + options.name, *control, stream.error());
+    report(options, *stream, fmt::format("{} has {} open shard{}", options.name, options.shards, options.shards == 1 ? "" : "s"));
+}
+
 void remove(const StreamOptions& options) {
     const auto control = options.target.connect_control();
     const auto deleted = control->delete_stream(options.name);
@@ -174,7 +240,7 @@ void remove(const StreamOptions& options) {
 }  // namespace
 
 void add_stream(CLI::App& app, int& status) {
-    CLI::App* command = app.add_subcommand("stream", "Create, list, describe, change, tag, delete streams");
+    CLI::App* command = app.add_subcommand("stream", "Create, list, describe, change, split, merge, scale, tag, delete streams");
     command->require_subcommand(1);
     command->footer(
         "Examples:\n"
@@ -182,6 +248,7 @@ void add_stream(CLI::App& app, int& status) {
         "  eagre stream list\n"
         "  eagre stream describe quotes --json\n"
         "  eagre stream set quotes --retention 7d --retention-bytes 10G\n"
+        "  eagre stream scale quotes --shards 16\n"
         "  eagre stream tag quotes team=feeds\n"
         "  eagre stream delete quotes");
     auto options = std::make_shared<StreamOptions>();
@@ -204,6 +271,26 @@ void add_stream(CLI::App& app, int& status) {
     sub = add("describe", "Show a stream and its shards", describe);
     sub->add_option("name", options->name, "The stream")->required();
     sub->footer("Examples:\n  eagre stream describe quotes");
+    sub = add("split", "Divide a shard in two, while it is written and read", split);
+    sub->add_option("name", options->name, "The stream")->required();
+    sub->add_option("--shard", options->shard, "The shard, open")->required();
+    sub->add_option("--at", options->at, "First hash key of the upper half, hexadecimal [the middle]");
+    sub->footer(
+        "Writers go on after a pause of milliseconds; records of a key stay in order. The closed shard stays readable\n"
+        "until retention takes it.\n\n"
+        "Examples:\n  eagre stream split quotes --shard 3\n"
+        "  eagre stream split quotes --shard 3 --at c0000000000000000000000000000000");
+    sub = add("merge", "Make one of two neighbouring shards, while they are written and read", merge);
+    sub->add_option("name", options->name, "The stream")->required();
+    sub->add_option("--shards", options->pair, "The two, open, of neighbouring hash keys")->delimiter(',')->required();
+    sub->footer("Examples:\n  eagre stream merge quotes --shards 5,6");
+    sub = add("scale", "Split and merge until a stream has N shards of equal width", scale);
+    sub->add_option("name", options->name, "The stream")->required();
+    sub->add_option("--shards", options->shards, "How many")->check(CLI::Range(1U, kStreamShardCountMax))->required();
+    sub->footer(
+        "Growing takes one step; shrinking halves the number in each. Should it be cut short, by a restart for example,\n"
+        "it goes on by itself.\n\n"
+        "Examples:\n  eagre stream scale quotes --shards 64\n  eagre stream scale quotes --shards 4 --json");
     sub = add("delete", "Delete a stream and all its records", remove);
     sub->add_option("name", options->name, "The stream")->required();
     sub->footer("Examples:\n  eagre stream delete quotes");

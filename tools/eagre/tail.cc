@@ -81,6 +81,8 @@ class Tail {
     }
 
     void on_event(ShardId shard, Error error) {
+        // Split or merged: reading goes on with the children. Not so when the shard was asked for by name.
+        if (error.code == Errc::kShardClosed && options_.shards.empty()) return;
         fmt::print(stderr, "eagre: {}\n",
                    load::error_text(fmt::format("shard {}", shard.value), error));
         if (error.code == Errc::kUnknownShard || error.code == Errc::kUnknownStream ||
@@ -140,7 +142,8 @@ void add_tail(CLI::App& app, int& status) {
         ->add_option("--format", options->format, "raw (data and a line feed), json or csv [raw]")
         ->check(CLI::IsMember({"raw", "json", "csv"}));
     command->footer(
-        "Records of one shard come in order; shards are interleaved as they arrive.\n"
+        "Records of one shard come in order; shards are interleaved as they arrive. Records of one key come in order\n"
+        "through splits and merges too: the children of a shard are read after it.\n"
         "With --group, what has been written to standard output is checkpointed every second and at the "
         "end; after a kill -9 the rest is written again by another member.\n\n"
         "Examples:\n"
