@@ -2,9 +2,10 @@
 // acknowledged; or reads everything back and compares. The two halves of tests/crash/test_crash.py
 // that have to be fast.
 //
-//   witness feed  PORT STREAM LOG RATE     until SIGTERM; one line of progress on standard output
-//   per kProgressCount records witness check PORT STREAM LOG [all]    "all": every record that was
-//   ever sent must be there
+//   witness feed   PORT STREAM LOG RATE    until SIGTERM; one line of progress on standard output per kProgressCount
+//                                          records; RATE 0: as fast as it goes
+//   witness check  PORT STREAM LOG [all]   "all": every record that was ever sent must be there
+//   witness follow PORT STREAM LOG         reads along until SIGTERM, then on until it has had all that the log says
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
@@ -27,6 +28,7 @@ using client::BatchOutcome;
 
 constexpr uint64_t kKeyCount = 97;
 constexpr uint64_t kProgressCount = 500;
+constexpr uint64_t kBurst = 256;  // Put between two polls at full speed.
 constexpr uint64_t kSecondNs = 1'000'000'000ULL;
 constexpr uint64_t kReadNsMax = 60 * kSecondNs;
 
@@ -114,7 +116,8 @@ int feed(uint16_t port, const std::string& stream, const std::string& log_path,
     uint64_t number = 0;
     while (stop == 0) {
         const uint64_t due =
-            (transport.monotonic_ns() - started_ns) / 1000 * records_per_s / 1'000'000;
+            records_per_s == 0 ? number + kBurst
+                               : (transport.monotonic_ns() - started_ns) / 1000 * records_per_s / 1'000'000;
         while (number < due) {
             const Record record = record_of(number);
             frame::RecordView view;
@@ -145,14 +148,17 @@ int feed(uint16_t port, const std::string& stream, const std::string& log_path,
 // --------------------------------------------------------------------------------------------------------------
 // checking
 
+/// Of one shard, from its first record on. Children begin above their parents.
 struct Found {
-    uint64_t number = 0;
-    bool sound = false;
+    uint64_t first = 0;
+    std::vector<uint64_t> numbers;
+    uint64_t next() const { return first + numbers.size(); }
 };
 
 class Check {
   public:
     explicit Check(std::vector<Line> lines) : lines_(std::move(lines)) {}
+    void expect(std::vector<Line> lines) { lines_ = std::move(lines); }
 
     void take(const client::Delivery& delivery) {
         for (uint32_t i = delivery.skip; i < delivery.batch.record_count(); ++i) {
@@ -166,10 +172,11 @@ class Check {
         for (const Line& line : lines_) {
             if (line.sequence == 0) continue;
             const auto shard = found_.find(line.shard);
-            const bool there = shard != found_.end() && line.sequence <= shard->second.size();
+            const bool there = shard != found_.end() && line.sequence >= shard->second.first &&
+                               line.sequence < shard->second.next();
             if (!there) {
                 complain("acknowledged and lost", line.shard, line.sequence, line.number);
-            } else if (shard->second[line.sequence - 1].number != line.number) {
+            } else if (shard->second.numbers[line.sequence - shard->second.first] != line.number) {
                 complain("acknowledged, and another is in its place", line.shard, line.sequence,
                          line.number);
             }
@@ -186,17 +193,18 @@ class Check {
 
   private:
     void take_record(uint64_t shard, uint64_t sequence, const frame::RecordView& record) {
-        auto& found = found_[shard];
-        if (sequence != found.size() + 1)
-            complain("sequence numbers are not dense", shard, sequence, found.size());
+        const auto [place, is_first] = found_.try_emplace(shard);
+        Found& found = place->second;
+        if (is_first) found.first = sequence;
+        if (sequence != found.next())
+            complain("sequence numbers are not dense", shard, sequence, found.next());
         uint64_t number = UINT64_MAX;
         if (record.data.size() >= 8) std::memcpy(&number, record.data.data(), 8);
         const Record expected = record_of(number);
         const bool sound =
             record.partition_key == expected.key && std::ranges::equal(record.data, expected.data);
         if (!sound) complain("not the bytes that were sent", shard, sequence, number);
-        found.resize(std::max<size_t>(found.size(), sequence));
-        found[sequence - 1] = {number, sound};
+        found.numbers.push_back(number);
         if (++numbers_[number] > 1) complain("there twice", shard, sequence, number);
         const auto last = last_of_key_.find(expected.key);
         if (last != last_of_key_.end() && last->second >= number)
@@ -213,7 +221,7 @@ class Check {
     }
 
     std::vector<Line> lines_;
-    std::map<uint64_t, std::vector<Found>> found_;  // By shard, then sequence number - 1.
+    std::map<uint64_t, Found> found_;  // By shard.
     std::unordered_map<uint64_t, uint32_t> numbers_;
     std::unordered_map<std::string, uint64_t> last_of_key_;
     uint64_t wrong_count_ = 0;
@@ -242,6 +250,7 @@ int check(uint16_t port, const std::string& stream, const std::string& log_path,
     (*consumer)->on_delivery([&](const client::Delivery& delivery) { check.take(delivery); });
     uint64_t event_count = 0;
     (*consumer)->on_event([&](ShardId shard, Error error) {
+        if (error.code == Errc::kShardClosed) return;  // Split or merged.
         ++event_count;
         std::fprintf(stderr, "witness: shard %llu: %s\n",
                      static_cast<unsigned long long>(shard.value),
@@ -253,10 +262,10 @@ int check(uint16_t port, const std::string& stream, const std::string& log_path,
     client::Transport& transport = (*client)->transport();
     const uint64_t deadline_ns = transport.monotonic_ns() + kReadNsMax;
     const auto done = [&] {
-        const auto position = (*consumer)->position();
-        return std::all_of(position.begin(), position.end(), [&](const auto& at) {
-            return at.second.value >= tails[at.first.value];
-        });
+        std::map<uint64_t, uint64_t> next;
+        for (const auto& [shard, sequence] : (*consumer)->position()) next[shard.value] = sequence.value;
+        return std::all_of(tails.begin(), tails.end(),
+                           [&](const auto& tail) { return next[tail.first] >= tail.second; });
     };
     while (!done()) {
         if (transport.monotonic_ns() > deadline_ns) return fail("not read to the end in time");
@@ -268,15 +277,40 @@ int check(uint16_t port, const std::string& stream, const std::string& log_path,
     return wrong_count == 0 ? 0 : 1;
 }
 
+int follow(uint16_t port, const std::string& stream, const std::string& log_path) {
+    Check check({});
+    auto client = connect(port);
+    if (!client) return fail("not connected: " + std::string(errc_name(client.error().code)));
+    auto consumer = (*client)->make_consumer(stream, {});
+    if (!consumer) return fail("no consumer: " + std::string(errc_name(consumer.error().code)));
+    (*consumer)->on_delivery([&](const client::Delivery& delivery) { check.take(delivery); });
+    uint64_t event_count = 0;
+    (*consumer)->on_event([&](ShardId, Error error) { event_count += error.code == Errc::kShardClosed ? 0 : 1; });
+    while (stop == 0) (*client)->poll(10'000'000);
+    std::vector<Line> lines = read_log(log_path);
+    const uint64_t deadline_ns = (*client)->transport().monotonic_ns() + kReadNsMax;
+    while (check.count() < lines.size()) {
+        if ((*client)->transport().monotonic_ns() > deadline_ns) {
+            return fail("got " + std::to_string(check.count()) + " of " + std::to_string(lines.size()) + " records in time");
+        }
+        (*client)->poll(10'000'000);
+    }
+    check.expect(std::move(lines));
+    const uint64_t wrong_count = check.finish(true) + event_count;
+    std::printf("read %zu wrong %llu\n", check.count(), static_cast<unsigned long long>(wrong_count));
+    return wrong_count == 0 ? 0 : 1;
+}
+
 }  // namespace
 }  // namespace eagre
 
 int main(int argc, char** argv) {
     const std::vector<std::string> args(argv + 1, argv + argc);
-    if (args.size() < 4) return eagre::fail("usage: witness feed|check PORT STREAM LOG [RATE|all]");
+    if (args.size() < 4) return eagre::fail("usage: witness feed|check|follow PORT STREAM LOG [RATE|all]");
     signal(SIGTERM, [](int) { eagre::stop = 1; });
     const auto port = static_cast<uint16_t>(std::stoul(args[1]));
     if (args[0] == "feed")
         return eagre::feed(port, args[2], args[3], args.size() > 4 ? std::stoull(args[4]) : 20'000);
+    if (args[0] == "follow") return eagre::follow(port, args[2], args[3]);
     return eagre::check(port, args[2], args[3], args.size() > 4 && args[4] == "all");
 }

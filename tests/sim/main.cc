@@ -5,6 +5,7 @@
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
+#include <random>
 #include <string>
 #include <string_view>
 
@@ -37,6 +38,7 @@ void usage(std::FILE* out) {
         "eagre_sim: dataplane, control and clients in one simulated thread, with crashes, from a "
         "seed\n"
         "  --seed=N      one run (default 1)          --seeds=N    seeds 1 to N\n"
+        "  --fresh=N     N seeds that nobody has tried: they begin at a random place, which is printed\n"
         "  --ticks=N     turns with disturbances (default 4000)\n"
         "  --mutant=NAME switch one protection off: ack-before-sync, skip-one-sync, "
         "ignore-run-crc,\n"
@@ -47,13 +49,14 @@ void usage(std::FILE* out) {
         out);
 }
 
-bool run_one(const SimulationOptions& options, std::string_view mutant) {
+bool run_one(const SimulationOptions& options, std::string_view mutant, uint64_t* children = nullptr) {
     const SimulationResult result = simulate(options);
+    if (children != nullptr) *children += result.child_count;
     std::printf("seed %" PRIu64 ": %" PRIu64 " put, %" PRIu64 " acknowledged, %" PRIu64
-                " failed, %" PRIu64 " delivered, %u crashes, %.1f s simulated, history %016" PRIx64
+                " failed, %" PRIu64 " delivered, %u crashes, %u shards made, %.1f s simulated, history %016" PRIx64
                 "\n",
                 options.seed, result.put_count, result.acked_count, result.failed_count,
-                result.delivered_count, result.crash_count,
+                result.delivered_count, result.crash_count, result.child_count,
                 static_cast<double>(result.simulated_ns) / 1e9, result.history_hash);
     if (!result.promise.empty()) {
         std::printf("BROKEN PROMISE %s: %s\nagain: eagre_sim --seed=%" PRIu64 " --ticks=%" PRIu64
@@ -121,12 +124,13 @@ bool number_of(std::string_view argument, std::string_view name, uint64_t& value
 int run(int argc, char** argv) {
     SimulationOptions options;
     uint64_t seeds = 0;
+    uint64_t fresh = 0;
     bool mutants = false;
     std::string_view mutant_name;
     for (int i = 1; i < argc; ++i) {
         const std::string_view argument = argv[i];
         if (number_of(argument, "--seed=", options.seed) ||
-            number_of(argument, "--seeds=", seeds) ||
+            number_of(argument, "--seeds=", seeds) || number_of(argument, "--fresh=", fresh) ||
             number_of(argument, "--ticks=", options.ticks)) {
             continue;
         }
@@ -149,6 +153,15 @@ int run(int argc, char** argv) {
         }
     }
     if (mutants) return run_mutants(options.ticks);
+    if (fresh != 0) {
+        // Below 2^48, so that the line that repeats a failure is short.
+        options.seed = (uint64_t{std::random_device{}()} << 16U) + 1;
+        uint64_t children = 0;
+        bool kept = true;
+        for (const uint64_t end = options.seed + fresh; options.seed < end; ++options.seed) kept = run_one(options, mutant_name, &children) && kept;
+        std::printf("%" PRIu64 " fresh seeds, %" PRIu64 " shards made by splits and merges\n", fresh, children);
+        return kept && children > fresh ? 0 : kPromiseBroken;
+    }
     bool kept = seeds == 0 || repeats(options);
     const uint64_t last = seeds == 0 ? options.seed : seeds;
     for (options.seed = seeds == 0 ? options.seed : 1; options.seed <= last; ++options.seed) {

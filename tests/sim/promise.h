@@ -20,6 +20,7 @@ struct Sighting {
     uint64_t sequence = 0;
     uint64_t id = 0;
     uint32_t producer = 0;  // That made the record.
+    uint64_t key = 0;       // Index of its partition key.
     bool intact = true;     // Its bytes are what was put.
 };
 
@@ -34,6 +35,8 @@ class Promise {
     /// Reader `party` was told (kDamaged) that [from, to) of a shard cannot be read, and the rot
     /// was ours.
     virtual void excused(uint32_t /*party*/, ShardId, uint64_t /*from*/, uint64_t /*to*/) {}
+    /// `parent` was split or merged into `child`.
+    virtual void child(ShardId /*child*/, ShardId /*parent*/) {}
     /// The end: everything was given time to arrive; `readers` followed all along, `last_reader`
     /// read all anew after the last crash.
     virtual void finish(const std::vector<uint32_t>& /*readers*/, uint32_t /*last_reader*/) {}
@@ -61,5 +64,7 @@ std::unique_ptr<Promise> sequence_numbers_increase();
 std::unique_ptr<Promise> no_gap_in_iterator();
 std::unique_ptr<Promise> fanout_sees_all();
 std::unique_ptr<Promise> nothing_twice();
+std::unique_ptr<Promise> order_per_key();
+std::unique_ptr<Promise> parent_read_before_child();
 
 }  // namespace eagre::test

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "tests/sim/promise.h"
@@ -36,6 +38,8 @@ class Simulation {
         promises_.push_back(no_gap_in_iterator());
         promises_.push_back(fanout_sees_all());
         promises_.push_back(nothing_twice());
+        promises_.push_back(order_per_key());
+        promises_.push_back(parent_read_before_child());
         disk_ = std::make_unique<SimDisk>();
         workload_ = std::make_unique<Workload>(world_, promises_, "sim", kPortDefault);
     }
@@ -82,6 +86,7 @@ class Simulation {
     uint64_t restart_at_tick_ = 0;  // 0: no I/O error was ordered.
     uint64_t tick_ = 0;
     uint32_t crash_count_ = 0;
+    std::set<std::pair<ShardId, ShardId>> children_;  // With their parents, as far as the promises know.
     SimulationResult result_;
 };
 
@@ -183,6 +188,12 @@ bool Simulation::rot_one() {
 }
 
 void Simulation::disturb() {
+    if (chaos_.below(2) == 0 && control_.reshard_some("sim", chaos_)) {
+        say("a reshard is asked for");
+        // Often the next blow falls while it is under way.
+        if (chaos_.below(2) == 0) return;
+        for (uint64_t turns = chaos_.below(12); turns > 0; --turns) world_.turn();
+    }
     const uint64_t what = chaos_.below(12);
     if (eagred_ && what <= 6) {
         if (what <= 2) {
@@ -301,6 +312,8 @@ bool Simulation::settle() {
     come_back();
     if (!result_.promise.empty()) return false;
     disk_->land_late_writes();
+    if (!world_.run_until([this] { return control_.ready() && control_.settled("sim"); }, kUpNsMax))
+        return fail("liveness", "a reshard is neither finished nor undone although nothing disturbs");
     if (!world_.run_until([this] { return workload_->all_answered(); }, 2 * kUpNsMax)) {
         return fail("liveness", "producers got no answer although nothing disturbs");
     }
@@ -335,6 +348,10 @@ SimulationResult Simulation::run() {
             if (!eagred_ && !rotten && tick_ > options_.ticks / 2) rotten = rot_one();
             relent();
             come_back();
+            for (const auto& [child, parent] : control_.parents("sim")) {
+                if (!children_.emplace(child, parent).second) continue;
+                for (auto& promise : promises_) promise->child(child, parent);
+            }
             if (!all_kept()) return false;
         }
         if (!settle()) return false;
@@ -353,6 +370,7 @@ SimulationResult Simulation::run() {
     };
     live();
     result_.history_hash = world_.history_hash();
+    result_.child_count = static_cast<uint32_t>(children_.size());
     result_.put_count = workload_->put_count();
     result_.acked_count = workload_->acked_count();
     result_.failed_count = workload_->failed_count();

@@ -25,6 +25,7 @@ struct SimulationResult {
     uint64_t failed_count = 0;
     uint64_t delivered_count = 0;
     uint32_t crash_count = 0;
+    uint32_t child_count = 0;  // Shards that were made by splits and merges, once for each parent.
     uint64_t simulated_ns = 0;
 };
 

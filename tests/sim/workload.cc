@@ -27,6 +27,10 @@ std::vector<std::byte> record_bytes(uint64_t id, uint32_t party) {
     return bytes;
 }
 
+uint64_t key_of(uint64_t id) {
+    return Prng(id * 7'368'787).below(kKeyCount);
+}
+
 RecordIdentity identify(std::span<const std::byte> bytes) {
     if (bytes.size() < kRecordHeadBytes) return {};
     uint64_t head[3] = {};
@@ -109,7 +113,7 @@ void Workload::put_some() {
         if (prng_.below(2) == 0) continue;
         for (uint64_t count = 1 + prng_.below(4); count > 0; --count) {
             const std::vector<std::byte> bytes = record_bytes(next_id_, party->number);
-            const std::string key = "key-" + std::to_string(prng_.below(kKeyCount));
+            const std::string key = "key-" + std::to_string(key_of(next_id_));
             const frame::RecordView record{key, bytes, {}, 0, 0};
             if (!party->producer->put(record, next_id_))
                 break;  // The window is full: the next turn.
@@ -124,8 +128,12 @@ void Workload::take_outcome(Party& party, const client::BatchOutcome& outcome) {
         return;
     }
     for (size_t i = 0; i < outcome.tags.size(); ++i) {
-        const Sighting sighting{party.number,    outcome.shard, outcome.first_sequence.value + i,
-                                outcome.tags[i], party.number,  true};
+        const Sighting sighting{.party = party.number,
+                                .shard = outcome.shard,
+                                .sequence = outcome.first_sequence.value + i,
+                                .id = outcome.tags[i],
+                                .producer = party.number,
+                                .key = key_of(outcome.tags[i])};
         acked_.push_back(sighting);
         uint64_t& end = acked_end_[sighting.shard];
         end = std::max(end, sighting.sequence + 1);
@@ -136,8 +144,13 @@ void Workload::take_outcome(Party& party, const client::BatchOutcome& outcome) {
 void Workload::take_delivery(Party& party, const client::Delivery& delivery) {
     for (uint32_t i = delivery.skip; i < delivery.batch.record_count(); ++i) {
         const RecordIdentity identity = identify(delivery.batch.record(i).data);
-        const Sighting sighting{party.number, delivery.shard, delivery.first_sequence.value + i,
-                                identity.id,  identity.party, identity.intact};
+        const Sighting sighting{.party = party.number,
+                                .shard = delivery.shard,
+                                .sequence = delivery.first_sequence.value + i,
+                                .id = identity.id,
+                                .producer = identity.party,
+                                .key = key_of(identity.id),
+                                .intact = identity.intact};
         ++delivered_count_;
         party.next[delivery.shard] = sighting.sequence + 1;
         for (auto& promise : promises_) promise->delivered(sighting);

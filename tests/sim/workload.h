@@ -28,6 +28,9 @@ struct RecordIdentity {
 };
 RecordIdentity identify(std::span<const std::byte> bytes);
 
+/// Index of the partition key of record `id`; drawn once, so that whoever sees the record knows its key.
+uint64_t key_of(uint64_t id);
+
 /// A place that the simulation made rot.
 struct Rot {
     ShardId shard;
