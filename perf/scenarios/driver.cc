@@ -15,6 +15,7 @@
 #include "perf/scenarios/catchup.h"
 #include "perf/scenarios/handover.h"
 #include "perf/scenarios/ingest.h"
+#include "perf/scenarios/reshard.h"
 #include "wire/client/transport.h"
 
 namespace eagre::perf {
@@ -29,6 +30,7 @@ struct Options {
     CreateOptions create;
     ServingOptions serving;
     HandoverOptions handover;
+    ReshardOptions reshard;
     std::string stats_path;
 };
 
@@ -110,6 +112,12 @@ int main(int argc, char** argv) {
     catchup->add_option("--records", options.catchup.record_count_max,
                         "Stop after this many records");
 
+    CLI::App* reshard = app.add_subcommand("reshard", "Open loop while shards are split and merged: how long a writer pauses");
+    reshard->add_option("--socket", options.reshard.socket_path, "DATA/control.sock")->required();
+    reshard->add_option("--stream", options.reshard.stream, "Stream, which must exist");
+    reshard->add_option("--rate", options.reshard.rate_per_s, "Records per second");
+    reshard->add_option("--count", options.reshard.reshard_count, "Splits and merges, in turn");
+
     CLI::App* create = app.add_subcommand("create", "Create a stream through eagre-control");
     create->add_option("--socket", options.create.socket_path, "DATA/control.sock")->required();
     create->add_option("--stream", options.create.stream, "Its name");
@@ -151,6 +159,9 @@ int main(int argc, char** argv) {
     if (*catchup)
         return run(options, "catchup",
                    [&](auto& client) { return run_catchup(client, options.catchup); });
+    if (*reshard)
+        return run(options, "reshard",
+                   [&](auto& client) { return run_reshard(client, options.reshard); });
     return run(options, *paced ? "paced" : "ingest",
                [&](auto& client) { return run_ingest(client, options.ingest); });
 }
