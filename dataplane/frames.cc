@@ -307,7 +307,9 @@ Handled Core::append_here(shard::Shard& shard, const FrameHeader& header, std::s
         // A datagram that was corrupted on the way counts as lost: no answer, or it would not come again.
         if (error.code == Errc::kBadCrc && to.kind == ack::ReplyTo::Kind::kDatagram) return Handled::kClose;
         count_error(error.code);
-        if (mode != frame::AckMode::kNone) {
+        // Who wants no answers is told all the same that the map is another, or every batch from now on would be for nobody.
+        const bool map_changed = error.code == Errc::kStaleMap || error.code == Errc::kShardClosed;
+        if (mode != frame::AckMode::kNone || (map_changed && to.kind == ack::ReplyTo::Kind::kConnection)) {
             FrameHeader answer = frame::reply_to(header, FrameKind::kAppendReply, error);
             answer.number = header.number;
             reply(to, answer);

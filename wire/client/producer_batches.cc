@@ -89,6 +89,11 @@ void ProducerImpl::transmit(Lane& lane, Batch& batch, Connection& connection, ui
 void ProducerImpl::on_frame(uint32_t /*core*/, const FrameHeader& header,
                             std::span<const std::byte> /*payload*/) {
     if (header.kind != FrameKind::kAppendReply) return;
+    if (options_.ack == AckMode::kNone) {
+        const Errc code = frame::errc_of(header);
+        if (code == Errc::kStaleMap || code == Errc::kShardClosed) client_.refresh(stream_);
+        return;
+    }
     const auto found = lanes_by_shard_.find(header.shard);
     if (found == lanes_by_shard_.end()) return;
     Lane& lane = *found->second;

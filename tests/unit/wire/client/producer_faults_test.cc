@@ -295,6 +295,24 @@ TEST(ProducerFaults, TagsComeBackInOrderAlsoThroughASplit) {
     EXPECT_EQ(tags.size(), 100U);
 }
 
+// Nobody is answered, and yet the records find the children.
+TEST(ProducerFaults, AProducerWithoutAcknowledgementsFollowsASplit) {
+    FakeBox box(1);
+    auto client = connect(box);
+    ProducerOptions options;
+    options.ack = frame::AckMode::kNone;
+    auto producer = client->make_producer("ticks", options);
+    ASSERT_TRUE(producer.has_value());
+    for (uint64_t i = 0; i < 200; ++i) {
+        if (i == 50) box.split(1);
+        const std::string key = "k" + std::to_string(i % 7);
+        ASSERT_TRUE((*producer)->put(record(key, "x"), i).has_value());
+        (*producer)->flush();
+        for (int turn = 0; turn < 5; ++turn) client->poll(1'000'000);
+    }
+    EXPECT_GT(box.records(2).size() + box.records(3).size(), 120U);
+}
+
 // Everything at once, from a seed. Each record's fate is known by its tag: acknowledged ones are
 // stored exactly once, where the outcome says; others at most once; and what is stored of a key is
 // in the order of put.
