@@ -100,22 +100,22 @@ Result<JsonLine> run_reshard(client::Client& client, const ReshardOptions& optio
     const uint64_t start = monotonic_ns();
     const double interval_ns = 1e9 / options.rate_per_s;
     const std::vector<std::byte> data(256);
-    Status status;
-    for (uint64_t sent = 0; !resharder.done && status;) {
+    Error error;  // GCC 12 takes a Status that is assigned in the loop for uninitialized.
+    for (uint64_t sent = 0; !resharder.done && error.code == Errc::kOk;) {
         const uint64_t now = monotonic_ns();
         uint64_t next = start + static_cast<uint64_t>(static_cast<double>(sent) * interval_ns);
         while (next <= now) {
             const std::string key = "key-" + std::to_string(sent % kKeyCount);
             const Status put = (*producer)->put({key, data, {}, 0, 0}, next);
-            if (!put && put.error().code != Errc::kBusy) status = put;
+            if (!put && put.error().code != Errc::kBusy) error = put.error();
             if (!put) break;
             next = start + static_cast<uint64_t>(static_cast<double>(++sent) * interval_ns);
         }
         client.poll(next > now ? std::min<uint64_t>(next - now, 1'000'000) : 0);
     }
     administrator.join();
-    if (status) status = (*producer)->drain(kDrainNsMax);
-    if (!status) return status.error();
+    if (error.code != Errc::kOk) return error;
+    if (const Status drained = (*producer)->drain(kDrainNsMax); !drained) return drained.error();
     if (resharder.error()) return *resharder.error();
 
     auto pause = std::make_unique<Histogram>();
