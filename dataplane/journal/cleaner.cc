@@ -9,7 +9,7 @@ namespace eagre::journal {
 namespace {
 
 constexpr uint64_t kNsPerS = 1'000'000'000;
-constexpr uint64_t kPlanPauseNs = 100'000'000;
+constexpr uint64_t kPlanPauseNs = 10'000'000;
 // Steps that need no device, in one turn of the reactor.
 constexpr uint32_t kStepsPerPoll = 8;
 

@@ -25,11 +25,12 @@ struct Mutant {
     const char* name;
     bool journal::Mutants::*flag;
 };
-constexpr std::array<Mutant, 5> kMutants{{
+constexpr std::array<Mutant, 6> kMutants{{
     {"ack-before-sync", &journal::Mutants::ack_before_sync},
     {"skip-one-sync", &journal::Mutants::skip_one_sync},
     {"ignore-run-crc", &journal::Mutants::ignore_run_crc},
     {"append-to-old-tail", &journal::Mutants::append_to_old_tail},
+    {"recycle-before-sync", &journal::Mutants::recycle_before_sync},
     {"accept-repeated-batch", &journal::Mutants::accept_repeated_batch},
 }};
 
@@ -42,7 +43,7 @@ void usage(std::FILE* out) {
         "  --ticks=N     turns with disturbances (default 4000)\n"
         "  --mutant=NAME switch one protection off: ack-before-sync, skip-one-sync, "
         "ignore-run-crc,\n"
-        "                append-to-old-tail, accept-repeated-batch\n"
+        "                append-to-old-tail, recycle-before-sync, accept-repeated-batch\n"
         "  --mutants     every mutant must be caught by one of 100 seeds\n"
         "  --talk        say what happens to the box\n"
         "Example: eagre_sim --seed=7 --talk\n",
