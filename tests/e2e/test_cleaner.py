@@ -17,10 +17,11 @@ SEGMENTS_KEPT = 3
 FILES_KEPT = SEGMENTS_KEPT + 4
 RECORD_BYTES = 8000
 CHUNK_RECORDS = 20
-CHUNKS = 60
+CHUNKS = 160  # Enough for a relocated segment at each crash point that makes one count.
 ARGS = ["--segment-bytes", str(SEGMENT_BYTES), "--cleaner-bytes-per-s", "256M"]
 # Deleted to kept, in chunks: what stays is a sixth of each segment.
 DEAD_PER_CHUNK = 5
+STORED_BYTES = CHUNKS * (1 + DEAD_PER_CHUNK) * CHUNK_RECORDS * RECORD_BYTES
 
 
 def records(stream, chunk):
@@ -73,10 +74,16 @@ class Cleaner(unittest.TestCase):
             self.assertLess(time.monotonic(), deadline, f"{what}: {self.space()}")
             self.assertTrue(self.box.eagred.running(), self.box.eagred.text())
 
+    def wait_for_kill(self, point):
+        try:
+            self.assertEqual(self.box.eagred.wait_exit(20), -9, f"{point}: {self.box.eagred.text()}")
+        except subprocess.TimeoutExpired:
+            self.fail(f"{point} was not reached: {self.space()}\n{self.box.eagred.text()}\n{self.box.control.text()}")
+
     def small_enough(self):
-        alive, used, files, core = self.space()
+        alive, used, files, _ = self.space()
         bound = 1.3 * alive
-        return (core["relocated_bytes"] > 0 and used - SEGMENTS_KEPT * SEGMENT_BYTES <= bound and
+        return (alive < STORED_BYTES / 2 and used - SEGMENTS_KEPT * SEGMENT_BYTES <= bound and
                 (files - FILES_KEPT) * SEGMENT_BYTES <= bound)
 
     def test_space_follows_what_is_alive(self):
@@ -89,10 +96,11 @@ class Cleaner(unittest.TestCase):
         alive, used, files, core = self.space()
         kept_bytes = CHUNKS * CHUNK_RECORDS * RECORD_BYTES
         self.assertGreater(alive, kept_bytes)
-        # Beside it only what the kept segments still hold of the dead stream.
-        self.assertLess(used, 1.3 * kept_bytes * 1.05 + SEGMENTS_KEPT * SEGMENT_BYTES)
-        self.assertLess(files, files_before / 2)
+        # The live segment counts whole as long as it is live.
+        self.assertLess(used, 1.3 * kept_bytes + (SEGMENTS_KEPT + 2) * SEGMENT_BYTES)
+        self.assertLess(files, files_before)
         self.assertEqual(core["segments_damaged"], 0)
+        self.assertGreater(core["relocated_bytes"], 0)
         self.assert_kept_reads_back()
         self.assertEqual(self.box.control.stop(), 0)
         self.assertEqual(self.box.eagred.stop(), 0)
@@ -113,6 +121,7 @@ class Cleaner(unittest.TestCase):
         self.box.start_control().wait_for(r"agreed with the dataplane")
         self.fill()
         self.eagre("stream", "delete", "dead")
+        self.wait_for("the deleted stream still counts", lambda: self.space()[0] < STORED_BYTES / 2)
         listed = subprocess.run([box.EAGRED, "--list-crash-points"], capture_output=True, text=True, timeout=10)
         points = [line.split()[0] for line in listed.stdout.splitlines() if line.startswith("clean-")]
         self.assertGreaterEqual(len(points), 6)
@@ -124,7 +133,7 @@ class Cleaner(unittest.TestCase):
                 self.box.spawn_eagred(*ARGS)
             finally:
                 del os.environ["EAGRE_CRASH_AT"]
-            self.assertEqual(self.box.eagred.wait_exit(), -9, f"{point}: {self.box.eagred.text()}")
+            self.wait_for_kill(point)
             self.eagre_offline("verify", self.box.data)
             self.box.start_eagred(*ARGS, "--cleaner", "off")
             self.assert_kept_reads_back()

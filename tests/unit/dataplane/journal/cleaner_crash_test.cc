@@ -53,16 +53,14 @@ TEST(CleanerCrash, AtEveryChangeOfTheDisk) {
     CleanerRig rig(tiny_cleaner_options());
     prepare(rig);
     uint64_t cleaned_count = 0;
-    CrashEverywhere everywhere(rig, {.exhaustive_sectors_max = 3, .seeded_count = 5, .afterwards = [&](JournalRig& second) {
+    CrashEverywhere everywhere(rig, {.exhaustive_sectors_max = 5, .seeded_count = 40, .afterwards = [&](JournalRig& second) {
         if (++cleaned_count % 4 == 0) clean_and_read(second);
     }});
     const uint64_t recycled = rig.journal->stats().segments_recycled;
     for (uint32_t i = 0; i < 5 && !HasFailure(); ++i) rig.clean_once();
     EXPECT_GT(rig.journal->stats().relocated_bytes, 100'000U);
     EXPECT_GT(rig.journal->stats().segments_recycled, recycled + 3);
-    EXPECT_GT(everywhere.crash_count(), 200U) << "segments " << rig.journal->stats().segments_live << ", damaged "
-                                              << rig.journal->stats().segments_damaged << ", alive "
-                                              << rig.journal->stats().alive_bytes;
+    EXPECT_GT(everywhere.crash_count(), 400U);
     RecordProperty("crashes", std::to_string(everywhere.crash_count()));
 }
 
