@@ -266,19 +266,76 @@ TEST_F(Damage, InAnIndexThatVerifiesButIsWrong) {
     expect_problem(inspect_.check(), segment_.path, page + sizeof(journal::PageHeader), "index");
 }
 
-TEST_F(Damage, InAnyByteOfASealedSegmentIsFound) {
-    Prng random(5);
-    const journal::Trailer& trailer = segment_.trailer;
-    for (uint32_t i = 0; i < 150; ++i) {
-        const uint64_t used = trailer.end_bytes + (segment_.size_bytes - trailer.footer_offset);
-        uint64_t at = random.next() % used;
-        if (at >= trailer.end_bytes) at = trailer.footer_offset + (at - trailer.end_bytes);
-        InspectRig::flip(segment_.path, at);
+// A check costs forty times as much with the sanitizers, which are to look at the code and not at each
+// byte: there every eleventh, which falls on other places in each structure.
+#ifdef __SANITIZE_ADDRESS__
+constexpr size_t kByteStep = 11;
+constexpr uint32_t kRandomFlips = 60;
+#else
+constexpr size_t kByteStep = 1;
+constexpr uint32_t kRandomFlips = 300;
+#endif
+
+/// A short journal, closed: few enough structures to go through their bytes one by one.
+class DamageInAnyByte : public testing::Test {
+  protected:
+    void SetUp() override {
+        inspect_.fill(12);
+        inspect_.close();
+        inspect_.copy_out();
+        segment_ = inspect_.segment(1);
+    }
+    void expect_found(uint64_t at, uint8_t mask) {
+        InspectRig::flip(segment_.path, at, mask);
         const auto report = inspect_.check();
         ASSERT_GE(report.findings.problem_count, 1U) << "a flip at " << at << " was not found";
-        EXPECT_EQ(report.findings.problems[0].file, segment_.path);
+        EXPECT_EQ(report.findings.problems[0].file, segment_.path) << "of a flip at " << at;
         EXPECT_LE(report.findings.problems[0].offset_bytes, at);
-        InspectRig::flip(segment_.path, at);
+        InspectRig::flip(segment_.path, at, mask);
+    }
+    void expect_found_in_each_byte(uint64_t from, size_t bytes) {
+        for (uint64_t at = from + from / 8 % kByteStep; at < from + bytes; at += kByteStep)
+            expect_found(at, static_cast<uint8_t>(1U << (at % 8)));
+    }
+
+    InspectRig inspect_;
+    SegmentFile segment_;
+};
+
+TEST_F(DamageInAnyByte, OfHeaderAndTrailerIsFound) {
+    expect_found_in_each_byte(0, sizeof(journal::SegmentHeader));
+    expect_found_in_each_byte(segment_.size_bytes - kPageBytes, sizeof(journal::Trailer));
+}
+
+TEST_F(DamageInAnyByte, OfCommitAndRunHeadersIsFound) {
+    const Places places(segment_);
+    ASSERT_GE(places.commits.size(), 3U);
+    ASSERT_GE(places.runs.size(), 3U);
+    ASSERT_FALSE(places.facts.empty());
+    for (const auto* commit :
+         {&places.commits.front(), &places.commits[places.commits.size() / 2], &places.commits.back()})
+        expect_found_in_each_byte(commit->offset_bytes, sizeof(journal::CommitHeader));
+    for (const auto* run : {&places.facts.front(), &places.runs.front(), &places.runs.back()})
+        expect_found_in_each_byte(run->offset_bytes, sizeof(journal::RunHeader));
+}
+
+TEST_F(DamageInAnyByte, OfTheHeadsOfFooterPagesIsFound) {
+    const FooterPlan plan{segment_.trailer};
+    for (const auto section : {FooterSection::kDirectory, FooterSection::kExtents,
+                               FooterSection::kFacts, FooterSection::kProducers}) {
+        ASSERT_GT(plan.page_count(section), 0U);
+        expect_found_in_each_byte(plan.page_offset(section, 0), sizeof(journal::PageHeader));
+    }
+}
+
+TEST_F(DamageInAnyByte, ThatIsUsedIsFound) {
+    const journal::Trailer& trailer = segment_.trailer;
+    const uint64_t used = trailer.end_bytes + (segment_.size_bytes - trailer.footer_offset);
+    Prng random(5);
+    for (uint32_t i = 0; i < kRandomFlips; ++i) {
+        uint64_t at = random.next() % used;
+        if (at >= trailer.end_bytes) at = trailer.footer_offset + (at - trailer.end_bytes);
+        expect_found(at, static_cast<uint8_t>(1U << (random.next() % 8)));
     }
 }
 
