@@ -13,6 +13,7 @@ void add_put(CLI::App& app, int& status);
 void add_tail(CLI::App& app, int& status);
 void add_bench(CLI::App& app, int& status);
 void add_stats(CLI::App& app, int& status);
+void add_top(CLI::App& app, int& status);
 void add_doctor(CLI::App& app, int& status);
 void add_dump(CLI::App& app, int& status);
 void add_verify(CLI::App& app, int& status);

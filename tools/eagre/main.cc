@@ -23,7 +23,7 @@ int main(int argc, char** argv) {
         "  eagre put quotes --key-column 6 quotes.csv      feed it\n"
         "  eagre tail quotes --from trim_horizon --count 5 look at it\n"
         "  eagre bench --rate 50000 --seconds 10           measure it\n"
-        "  eagre stats --watch                             watch it\n"
+        "  eagre top                                       watch it\n"
         "  eagre verify DIR                                check what a stopped one has on disk\n"
         "'eagre COMMAND --help' says more, with examples.");
 
@@ -34,6 +34,7 @@ int main(int argc, char** argv) {
     eagre::cli::add_tail(app, status);
     eagre::cli::add_bench(app, status);
     eagre::cli::add_stats(app, status);
+    eagre::cli::add_top(app, status);
     eagre::cli::add_doctor(app, status);
     eagre::cli::add_dump(app, status);
     eagre::cli::add_verify(app, status);
