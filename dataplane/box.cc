@@ -20,6 +20,10 @@ void Box::take(const DirectorySet& set) {
     }
 }
 
+bool Box::misses_journals() const {
+    return std::find(journal_available.begin(), journal_available.end(), false) != journal_available.end();
+}
+
 Status Box::prepare() {
     EAGRE_ASSERT_GE(core_count, 1U);
     EAGRE_ASSERT_LE(core_count, kCoreCountMax);

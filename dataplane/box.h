@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "dataplane/box_map.h"
 #include "dataplane/directory_set.h"
 #include "dataplane/io/events.h"
 #include "dataplane/options.h"
@@ -95,6 +96,7 @@ struct Box {
     std::vector<bool> journal_available;                           // By journal id.
     std::vector<uint32_t> journal_directory;                       // By journal id: 0 the main one, see directory_set.h.
     std::vector<CoreIndex> journal_core;                           // By journal id, those that are missing included.
+    BoxMap last_map;                                               // Of an earlier start: for shards of missing journals.
     std::vector<std::string> directory_paths;                      // By directory.
     std::vector<bool> directory_available;
     std::vector<uint16_t> ports;                                   // By core.
@@ -106,6 +108,7 @@ struct Box {
     std::atomic<bool> stop{false};
 
     CoreIndex core_of(JournalId journal) const { return journal_core[journal.value]; }
+    bool misses_journals() const;
     /// Takes over whose this box is and what it consists of.
     void take(const DirectorySet& set);
     /// Makes rings and, if `board` is null, a private board; gives every journal a core. Call once counts and options are set.

@@ -63,6 +63,23 @@ void take_limits(journal::ShardFacts& facts, const shard::StreamEntry& stream) {
     facts.record_bytes_max = stream.record_bytes_max;
 }
 
+// kUnavailable (detail = data directory) when a part of the stream lies in a journal that is missing.
+Error missing_part(const shard::StreamEntry* stream, const Box& box) {
+    if (stream == nullptr) return {};
+    for (const shard::ShardEntry& each : stream->shards) {
+        if (!each.available) return error_of(Errc::kUnavailable, box.journal_directory[each.journal.value]);
+    }
+    return {};
+}
+
+// What the journals say of the stream: without the shards that only the map of an earlier start knows.
+shard::StreamEntry facts_of(const shard::StreamEntry& stream) {
+    shard::StreamEntry facts = stream;
+    std::erase_if(facts.shards, [](const shard::ShardEntry& each) { return !each.available; });
+    facts.open_by_range.clear();
+    return facts;
+}
+
 }  // namespace
 
 Handled Core::on_command(Session& session, const FrameHeader& header, std::span<const std::byte> payload) {
@@ -159,6 +176,8 @@ Handled Core::on_command(Session& session, const FrameHeader& header, std::span<
                 stream->index();
             } else {
                 if (known == nullptr) return answer(error_of(Errc::kUnknownStream));
+                const Error incomplete = missing_part(known, box_);
+                if (incomplete.code != Errc::kOk) return answer(incomplete);
                 *stream = *known;
                 take_limits(*stream, *info);
                 // Another record limit comes with another version, so that producers ask for the map.
@@ -173,6 +192,9 @@ Handled Core::on_command(Session& session, const FrameHeader& header, std::span<
         }
         case wire::CommandOp::DeleteStream: {
             if (command.stream() == nullptr) return answer(error_of(Errc::kBadArgument));
+            // What is forgotten here would come back with its directory.
+            const Error incomplete = missing_part(directory_.find(StreamId{command.stream()->id()}), box_);
+            if (incomplete.code != Errc::kOk) return answer(incomplete);
             pending.stream_id = StreamId{command.stream()->id()};
             // Asked of every core even when the directory does not know it: an opening that failed on one core may have left
             // shards on another, and they would come back as facts at the next start. With none left it is a repeated command.
@@ -291,9 +313,17 @@ void Core::on_cold(CoreIndex from, std::unique_ptr<ColdMessage> message) {
             finish_command(*message);
             return;
         case ColdMessage::Kind::kPutStream:
+            map_changed_ = true;
+            for (const shard::ShardEntry& each : message->stream->shards) {
+                if (directory_.find_shard(each.id).shard == nullptr) first_new_shard_ = std::min(first_new_shard_, each.id.value);
+            }
+            if (directory_.find(message->stream->id) == nullptr) {
+                first_new_stream_ = std::min(first_new_stream_, message->stream->id.value);
+            }
             put_stream(message->stream);
             return;
         case ColdMessage::Kind::kEraseStream:
+            map_changed_ = true;
             directory_.erase(message->stream_id);
             return;
         case ColdMessage::Kind::kRelay:
@@ -315,7 +345,7 @@ void Core::begin_job(CoreIndex from, const ColdMessage& message) {
     job.stream = message.stream;
     if (message.kind == ColdMessage::Kind::kOpenShards) {
         for (const shard::ShardEntry& entry : message.stream->shards) {
-            if (entry.core != index_ || shard(entry.id) != nullptr) continue;
+            if (entry.core != index_ || !entry.available || shard(entry.id) != nullptr) continue;
             journal::ShardFacts facts;
             facts.shard = entry.id;
             facts.stream = message.stream->id;
@@ -521,7 +551,7 @@ void Core::publish(const CommandPending& pending) {
             // Tails and horizons are read from the owners' slots on the board.
             auto entry = std::make_shared<shard::StreamEntry>(*published);
             for (auto& each : entry->shards) {
-                for (uint32_t slot = 0; slot < box_.options.stats_shard_capacity && each.stats == nullptr; ++slot) {
+                for (uint32_t slot = 0; slot < box_.options.stats_shard_capacity && each.available && each.stats == nullptr; ++slot) {
                     const shm::ShardStats* candidate = shm::shard_stats(box_.board, each.core.value, slot);
                     if (candidate->shard == each.id.value) each.stats = candidate;
                 }
@@ -542,19 +572,34 @@ void Core::publish(const CommandPending& pending) {
 void Core::answer_command(reactor::OutletId outlet, uint64_t correlation, uint64_t command_id, Error error,
                           bool with_facts, StreamId only) {
     if (error.code != Errc::kOk) count_error(error.code);
+    // Where a directory may be missing next time, what was made is in the map before anybody hears of it.
+    if (box_.directory_paths.size() > 1) keep_map(true);
     Session* session = sessions_->find(outlet);
     if (session == nullptr) return;
     flatbuffers::FlatBufferBuilder builder;
     std::vector<flatbuffers::Offset<wire::StreamInfo>> streams;
     for (const auto& [name, stream] : directory_.streams()) {
-        if (with_facts || stream->id == only) streams.push_back(encode_stream(builder, *stream, box_, true));
+        if (!with_facts && stream->id != only) continue;
+        const shard::StreamEntry facts = facts_of(*stream);
+        if (!facts.shards.empty()) streams.push_back(encode_stream(builder, facts, box_, true));
     }
     const auto list = builder.CreateVector(streams);
     std::vector<uint32_t> missing;
+    std::vector<flatbuffers::Offset<wire::JournalInfo>> journals;
+    std::vector<flatbuffers::Offset<wire::DirectoryInfo>> directories;
     for (uint32_t id = 0; id < box_.journal_count; ++id) {
-        if (!box_.journal_available[id]) missing.push_back(id);
+        const bool there = box_.journal_available[id];
+        if (!there) missing.push_back(id);
+        if (!with_facts) continue;
+        journals.push_back(wire::CreateJournalInfo(builder, id, box_.journal_directory[id], box_.core_of(JournalId{id}).value, there));
+    }
+    for (uint32_t number = 0; with_facts && number < box_.directory_paths.size(); ++number) {
+        directories.push_back(wire::CreateDirectoryInfo(builder, number, builder.CreateString(box_.directory_paths[number]),
+                                                        box_.directory_available[number]));
     }
     const auto journals_missing = builder.CreateVector(missing);
+    const auto journal_list = builder.CreateVector(journals);
+    const auto directory_list = builder.CreateVector(directories);
     wire::CommandReplyBuilder table(builder);
     table.add_id(command_id);
     table.add_code(static_cast<uint16_t>(error.code));
@@ -565,6 +610,8 @@ void Core::answer_command(reactor::OutletId outlet, uint64_t correlation, uint64
     table.add_stream_id_max(stream_id_max_);
     table.add_clock_waits(retention_clock_->waits());
     table.add_journals_missing(journals_missing);
+    table.add_journals(journal_list);
+    table.add_directories(directory_list);
     builder.Finish(table.Finish());
     const auto bytes = std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize()));
     cold_payload_.assign((bytes.size() + 7) / 8 * 8, std::byte{0});

@@ -234,6 +234,7 @@ bool Core::stop_turning() const {
 
 Status Core::close() {
     sessions_->close_all();
+    keep_map(true);
     Status status;
     for (auto& slot : journals_) {
         const Status closed = slot->journal->close();

@@ -84,6 +84,7 @@ class Core : public ingress::FrameHandler, public ingress::DatagramHandler, publ
                                  std::span<const std::byte> payload) override;
 
     shm::CoreStats& stats() { return *stats_; }
+    const Box& box() const { return box_; }
 
   private:
     struct JournalSlot {
@@ -174,6 +175,9 @@ class Core : public ingress::FrameHandler, public ingress::DatagramHandler, publ
     void reply_error(ingress::Session& session, const frame::FrameHeader& header, frame::FrameKind kind, Error error);
     void count_error(Errc code) { ++stats_->errors[static_cast<size_t>(code) % shm::kErrcSlots]; }
     const shard::StreamEntry* stream_of(ShardId shard) const;
+    /// Why a shard is not served: kUnavailable (detail = the data directory that is missing, 0 the main one) when it lies in a
+    /// missing journal, or may lie there because it is younger than the last map and older than this start; else kUnknownShard.
+    Error why_absent(ShardId shard) const;
 
     // groups.cc
     ingress::Handled on_group(ingress::Session& session, const frame::FrameHeader& header, std::span<const std::byte> payload);
@@ -227,6 +231,10 @@ class Core : public ingress::FrameHandler, public ingress::DatagramHandler, publ
     void report_spent_shards(uint64_t retention_now_ns);
     void begin_dropping(const ColdMessage& message);
 
+    // box_map.cc
+    /// Core 0: writes the map when it has changed and its time has come, or at once.
+    void keep_map(bool at_once);
+
     Box& box_;
     CoreIndex index_;
     io::Io io_;
@@ -269,6 +277,11 @@ class Core : public ingress::FrameHandler, public ingress::DatagramHandler, publ
     uint64_t stream_id_max_ = 0;
     uint64_t shard_id_max_ = 0;
     uint64_t next_token_ = 1;
+    uint64_t map_due_ns_ = 0;
+    // Lowest ids opened since the start: what is unknown from there on is in no missing journal.
+    uint64_t first_new_shard_ = UINT64_MAX;
+    uint64_t first_new_stream_ = UINT64_MAX;
+    bool map_changed_ = true;       // Once at start: an older build may have left none, or an old one.
     bool did_work_ = true;
     bool stopping_ = false;
 };

@@ -84,7 +84,7 @@ Result<BoxIdentity> parse_box_identity(std::string_view text) {
     uint64_t journals = 0;
     if (!value_of(text, "box-high ", 16, identity.id_high) || !value_of(text, "box-low ", 16, identity.id_low) ||
         !value_of(text, "journals ", 10, journals) || !value_of(text, "segment-bytes ", 10, identity.segment_bytes) ||
-        journals == 0 || journals > kJournalCountMax) {
+        journals == 0 || journals > kBoxJournalCountMax) {
         return Errc::kCorruptDirectory;
     }
     identity.journal_count = static_cast<uint32_t>(journals);

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "dataplane/io/files.h"
+#include "wire/base/limits.h"
 #include "wire/base/result.h"
 
 namespace eagre {
@@ -26,8 +27,7 @@ inline constexpr uint32_t kDirectoryFormat = 1;
 inline constexpr std::string_view kBoxFile = "eagre.box";
 inline constexpr std::string_view kLockFile = "eagred.lock";
 
-inline constexpr uint32_t kJournalCountMax = 4096;      // Of a box, those of directories that are missing included.
-inline constexpr uint32_t kFurtherDirectoryCountMax = 64;
+inline constexpr uint32_t kFurtherDirectoryCountMax = kBoxDirectoryCountMax - 1;
 
 /// A data directory beside the main one: known by its id, wherever it is mounted.
 struct FurtherDirectory {

@@ -6,10 +6,15 @@
 #include <cstdio>
 
 #include "wire/base/assert.h"
+#include "wire/base/crash_point.h"
 #include "wire/base/prng.h"
 
 namespace eagre {
 namespace {
+
+CrashPoint crash_identified("directory-identified", "a new data directory says whose it is, the box does not name it");
+CrashPoint crash_journals_made("journals-made", "new journals have their directories, the box does not name them");
+CrashPoint crash_named("directories-named", "the box names all directories and journals, nothing was recovered");
 
 struct FurtherIdentity {
     uint64_t box_high = 0;
@@ -67,9 +72,11 @@ class Opening {
         }
         if (const Status grown = add_journals(); !grown) return fault_.error;
         if (changed_) {
+            crash_journals_made.reach();
             const std::string text = box_identity_text(set_.identity);
             const Status written = main_.replace(kBoxFile, std::as_bytes(std::span(text.data(), text.size())));
             if (!written) return fail(request_.data, written.error());
+            crash_named.reach();
         }
         see_what_is_there();
         return std::move(set_);
@@ -143,6 +150,7 @@ class Opening {
         if (!is_unused_directory(files, *names)) return begun ? Errc::kForeignBox : Errc::kNotADirectory;
         const FurtherIdentity identity{set_.identity.id_high, set_.identity.id_low, prng_.next() | 1U};
         if (const Status written = write_further(files, identity); !written) return written;
+        crash_identified.reach();
         set_.identity.further.push_back({identity.id, path});
         set_.directories.push_back({path, &files});
         note("directory " + std::to_string(set_.identity.further.size()) + " is new: " + path);
@@ -182,7 +190,7 @@ class Opening {
             // The first journal of a directory is what it is there for.
             const uint32_t room = kJournalGrowthMax - std::min(kJournalGrowthMax, identity.journal_count);
             more = std::min(more, std::max(room, has == 0 ? 1U : 0U));
-            if (identity.journal_count + more > kJournalCountMax) more = kJournalCountMax - identity.journal_count;
+            if (identity.journal_count + more > kBoxJournalCountMax) more = kBoxJournalCountMax - identity.journal_count;
             if (more == 0) continue;
             const Status made = make_journal_directories(*place.files, identity.journal_count, more);
             if (!made && made.error().code == Errc::kDiskFull && has > 0) {

@@ -3,7 +3,15 @@
 // journals only. Called once at start, by one thread, before any core exists; the locks it takes last as long as the back ends.
 //
 //   eagre.directory   in each further directory: format version, box id, id of the directory. Written before eagre.box names it.
+//                     eagre further data directory
+//                     format 1
+//                     box-high 3f0c..  box-low 91aa..  id 4f1d2c3b4a596877   (a line each, 16 hexadecimal digits)
 //   eagred.lock       held by the eagred that serves the box
+//   journal-0002/     as in the main directory
+//
+// and eagre.box has a line for each further directory, and for each journal that does not lie in the main one:
+//   directory 1 4f1d2c3b4a596877 /mnt/nvme1/eagre
+//   journal 2 directory 1
 //
 // A further directory is known by its id, not by its path: it may be mounted elsewhere tomorrow. Once added it is looked for
 // where it was last seen, whether it is named again or not; when it is not there its journals are missing, and everything else

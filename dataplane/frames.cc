@@ -70,8 +70,10 @@ Handled Core::on_frame(Session& session, const FrameHeader& header, std::span<co
             if (!opened && opened.error().code == Errc::kUnknownShard) {
                 // Another core's? Deliveries are not handed over: the client goes there.
                 const auto place = directory_.find_shard(ShardId{header.shard});
-                if (place.shard != nullptr && place.shard->core != index_) {
+                if (place.shard != nullptr && place.shard->available && place.shard->core != index_) {
                     opened = error_of(Errc::kNotOwner, box_.ports[place.shard->core.value]);
+                } else {
+                    opened = why_absent(ShardId{header.shard});
                 }
             }
             if (!opened) {
@@ -234,7 +236,9 @@ Handled Core::on_append(Session& session, const FrameHeader& header, std::span<c
         Errc refused = Errc::kOk;
         const shard::ShardEntry* target = nullptr;
         if (stream == nullptr) {
-            refused = Errc::kUnknownStream;
+            const bool may_be_missing = header.shard > box_.last_map.stream_id_max && header.shard < first_new_stream_ &&
+                                        box_.misses_journals();
+            refused = may_be_missing ? Errc::kUnavailable : Errc::kUnknownStream;
         } else if ((session.grant.everywhere & identity::kPut) == 0 &&
                    !may_slowly(session, identity::kPut, header.shard | gate::kStreamMark, stream->name)) {
             refused = Errc::kAccessDenied;
@@ -265,9 +269,8 @@ Handled Core::on_append(Session& session, const FrameHeader& header, std::span<c
     if (here != nullptr) return append_here(*here, routed, payload, to, check_map, true);
 
     const auto place = directory_.find_shard(ShardId{routed.shard});
-    if (place.shard == nullptr || place.shard->core == index_) {
-        const bool missing = place.shard != nullptr && !place.shard->available;
-        refuse_append(to, header, error_of(missing ? Errc::kUnavailable : Errc::kUnknownShard));
+    if (place.shard == nullptr || place.shard->core == index_ || !place.shard->available) {
+        refuse_append(to, header, why_absent(ShardId{routed.shard}));
         return Handled::kDone;
     }
     // Datagrams are not handed over: their client has a token from each core, and goes there.
@@ -360,7 +363,7 @@ void Core::locate(const FrameHeader& header, const ack::ReplyTo& to) {
     Error error;
     uint64_t next = 0;
     if (shard == nullptr) {
-        error = error_of(Errc::kUnknownShard);
+        error = why_absent(ShardId{header.shard});
     } else {
         const uint64_t tail = shard->durable.value;
         const uint64_t horizon = shard->trim_horizon().value;
@@ -464,6 +467,20 @@ void Core::reply_error(Session& session, const FrameHeader& header, FrameKind ki
     if (kind == FrameKind::kAppendReply) answer.number = header.number;
     session.outlet.push(answer);
     sessions_->mark_dirty(session);
+}
+
+Error Core::why_absent(ShardId id) const {
+    const shard::ShardEntry* entry = directory_.find_shard(id).shard;
+    if (entry != nullptr && !entry->available) {
+        return error_of(Errc::kUnavailable, box_.journal_directory[entry->journal.value]);
+    }
+    const bool between = id.value > box_.last_map.shard_id_max && id.value < first_new_shard_;
+    if (entry == nullptr && between && box_.misses_journals()) {
+        const auto missing = std::find(box_.journal_available.begin(), box_.journal_available.end(), false);
+        const auto journal = static_cast<size_t>(missing - box_.journal_available.begin());
+        return error_of(Errc::kUnavailable, box_.journal_directory[journal]);
+    }
+    return error_of(Errc::kUnknownShard);
 }
 
 const shard::StreamEntry* Core::stream_of(ShardId shard) const { return directory_.find_shard(shard).stream; }

@@ -196,6 +196,9 @@ int serve(Options options) {
     }
     box.options = options;
     box.take(*directories);
+    auto map = load_box_map(files, box.box_id_high, box.box_id_low);
+    if (map) box.last_map = std::move(*map);
+    else fail("eagred.map can't be used; which shards lie in a missing journal is not known", map.error());
     std::unique_ptr<tls::TlsContext> tls;
     if (!options.tls_cert.empty()) {
         auto made = tls::TlsContext::server(options.tls_cert, options.tls_key);

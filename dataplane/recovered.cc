@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "dataplane/box_map.h"
 #include "dataplane/core.h"
 
 namespace eagre {
@@ -33,6 +34,7 @@ Recovered merge_recovered(std::span<Core* const> cores) {
         }
         merged.epoch = std::max(merged.epoch, core->recovered_epoch());
     }
+    if (!cores.empty()) add_missing_shards(merged, cores.front()->box().last_map, cores.front()->box());
     return merged;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-// What all journals of a box recovered, seen together: the state that every core starts from.
+// What all journals of a box recovered, seen together, and what the map says of those that are missing: the state that every core
+// starts from.
 // eagred and the simulator start their cores with it.
 
 #include <cstdint>

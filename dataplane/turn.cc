@@ -143,8 +143,9 @@ void Core::on_handed_over(const ack::ReplyTo& to, const FrameHeader& header, std
     }
     shard::Shard* target = shard(ShardId{header.shard});
     if (target == nullptr) {
-        count_error(Errc::kUnknownShard);
-        FrameHeader answer = frame::reply_to(header, FrameKind::kAppendReply, error_of(Errc::kUnknownShard));
+        const Error absent = why_absent(ShardId{header.shard});
+        count_error(absent.code);
+        FrameHeader answer = frame::reply_to(header, FrameKind::kAppendReply, absent);
         answer.number = header.number;
         const bool silent = frame::ack_mode_of(header) == frame::AckMode::kNone;
         reply(silent ? ack::ReplyTo{to.kind, to.core, {}} : to, answer);
@@ -242,6 +243,7 @@ void Core::housekeeping(uint64_t now_ns) {
     door_->housekeeping();
     close_void_grants();
     expire_relayed();
+    keep_map(false);
     // Summed aside first: a reader of the board never sees half a sum.
     journal::JournalStats sum;
     for (const auto& slot : journals_) {

@@ -29,6 +29,9 @@ Status SimEagred::bring_up(const Options& options) {
         {"main", options.also, box_.core_count, options.journal.segment_bytes, first.seed}, fault);
     if (!directories) return directories.error();
     box_.take(*directories);
+    auto map = load_box_map(first.files, box_.box_id_high, box_.box_id_low);
+    if (!map) return map.error();
+    box_.last_map = std::move(*map);
     auto keys = gate::load_keys(first.files, box_.master_key, box_.box_id_high, box_.box_id_low);
     if (!keys) return keys.error();
     box_.keys = std::move(*keys);

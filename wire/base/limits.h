@@ -29,6 +29,8 @@ inline constexpr uint32_t kCoreCountMax = 64;
 inline constexpr uint32_t kStreamShardCountMax = 10000;
 inline constexpr uint32_t kBoxShardCountMax = 16384;
 inline constexpr uint32_t kBoxStreamCountMax = 4096;
+inline constexpr uint32_t kBoxJournalCountMax = 4096;      // Those of directories that are missing included.
+inline constexpr uint32_t kBoxDirectoryCountMax = 65;      // The main one and 64 more.
 static_assert(size_t{160} * kBoxShardCountMax + (176 + kStreamNameBytesMax) * kBoxStreamCountMax <= kListPayloadBytesMax);
 
 // -- What a stream may be asked to be.

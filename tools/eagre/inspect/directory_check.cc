@@ -10,9 +10,15 @@
 namespace eagre::inspect {
 namespace {
 
-constexpr uint64_t kBoxFileBytesMax = 4096;
+constexpr uint64_t kBoxFileBytesMax = 1 << 20U;  // Many journals, each with a line.
 
 }  // namespace
+
+std::string journal_path(const BoxIdentity& box, const std::string& data, uint32_t journal) {
+    const uint32_t directory = box.journal_directory[journal];
+    return (directory == 0 ? data : box.further[directory - 1].path) + "/" +
+           journal_directory_name(journal);
+}
 
 bool is_data_directory(const std::string& data) {
     return std::filesystem::exists(data + "/" + std::string(kBoxFile));
@@ -34,7 +40,7 @@ DirectoryReport check_directory(const std::string& data, const Progress& progres
                                             errc_name(box.error().code)));
     } else {
         for (uint32_t id = 0; id < box->journal_count; ++id) {
-            const std::string directory = fmt::format("{}/journal-{:04}", data, id);
+            const std::string directory = journal_path(*box, data, id);
             if (!std::filesystem::is_directory(directory)) {
                 report.findings.problem(directory, 0, "the journal is missing");
                 continue;

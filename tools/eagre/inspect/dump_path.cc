@@ -16,7 +16,7 @@ namespace eagre::inspect {
 namespace {
 
 constexpr uint64_t kMagicBytes = 16;
-constexpr uint64_t kBoxFileBytesMax = 4096;
+constexpr uint64_t kBoxFileBytesMax = 1 << 20U;  // Many journals, each with a line.
 
 bool dump_box(const std::string& path, std::FILE* out) {
     const auto bytes = InputFile(path).read_all(kBoxFileBytesMax);
@@ -29,6 +29,10 @@ bool dump_box(const std::string& path, std::FILE* out) {
     }
     fmt::print(out, "identity {}\n  box {:016x}{:016x}, {} journals, segments of {} bytes\n", path,
                box->id_high, box->id_low, box->journal_count, box->segment_bytes);
+    for (size_t i = 0; i < box->further.size(); ++i) {
+        fmt::print(out, "  directory {} {:016x} last seen at {}\n", i + 1, box->further[i].id,
+                   box->further[i].path);
+    }
     return true;
 }
 
@@ -57,6 +61,14 @@ bool dump_directory(const std::string& path, const DumpOptions& options, std::FI
     for (const auto& entry : std::filesystem::directory_iterator(path)) {
         if (entry.is_directory() && entry.path().filename().string().starts_with("journal-"))
             journals.push_back(entry.path().string());
+    }
+    const auto bytes = InputFile(path + "/" + std::string(kBoxFile)).read_all(kBoxFileBytesMax);
+    const auto box =
+        parse_box_identity({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    for (uint32_t id = 0; box && id < box->journal_count; ++id) {
+        const std::string place = journal_path(*box, path, id);
+        if (box->journal_directory[id] != 0 && std::filesystem::is_directory(place))
+            journals.push_back(place);
     }
     std::sort(journals.begin(), journals.end());
     for (const std::string& each : journals) good = dump_journal(each, options, out) && good;
