@@ -119,8 +119,8 @@ class Controller {
     };
     void drive_all();
     void drive(const streams::Stream& stream, Drive& drive);
-    /// False: a shard lies in a journal that is missing. Deleting waits for it: what is forgotten
-    /// here would come back with it.
+    /// False: a shard lies in a journal that is missing. Deleting and changing wait for it: what is
+    /// forgotten here would come back with it, as it was.
     bool journals_complete(const streams::Stream& stream) const;
     void take_drive_reply(StreamId stream, const channel::Event& event);
     void take_resharded(const streams::Stream& stream, const channel::Event& event);
@@ -164,6 +164,7 @@ class Controller {
     bool finish(const Pending& pending, Error error);
     bool finish_with(const Pending& pending, const streams::Stream& stream);
     bool finish_list(const Pending& pending);
+    bool finish_plan(const Pending& pending);
     // -- Keys (controller_keys.cc).
     bool advance_key(Pending& pending);
     bool change_key(Pending& pending);

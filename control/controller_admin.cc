@@ -21,7 +21,8 @@ bool is_read(AdminOp op) {
 }
 
 bool is_reshard(AdminOp op) {
-    return op == AdminOp::SplitShard || op == AdminOp::MergeShards || op == AdminOp::ScaleStream;
+    return op == AdminOp::SplitShard || op == AdminOp::MergeShards || op == AdminOp::ScaleStream ||
+           op == AdminOp::MoveShards;
 }
 
 streams::CreateRequest create_request(const admin::Request& request) {
@@ -98,7 +99,10 @@ std::string explain(const admin::Request& request, Error error, bool waiting, bo
         }
     }
     if (is_reshard(request.op)) {
-        const std::string why = streams::explain_reshard(stream, request.shards, error);
+        const bool ill_placed = request.op == AdminOp::MoveShards && error.code == Errc::kBadArgument;
+        const std::string why =
+            ill_placed ? fmt::format("shard {} lies in that journal already, or is named twice.", error.detail)
+                       : streams::explain_reshard(stream, request.shards, error);
         if (!why.empty()) text = fmt::format("{}{}: {}", wire::EnumNameAdminOp(request.op), subject, why);
         if (request.op == AdminOp::ScaleStream && error.code == Errc::kBadArgument) text = fmt::format("ScaleStream{}: a stream has at least 1 shard.", subject);
     }
@@ -175,9 +179,13 @@ bool Controller::advance(Pending& pending) {
         case AdminOp::SplitShard:
         case AdminOp::MergeShards:
         case AdminOp::ScaleStream:
+        case AdminOp::MoveShards:
             break;
         case AdminOp::ListKeys:
             return finish_keys(pending);
+        case AdminOp::PlanRebalance:
+            if (ready()) return finish_plan(pending);
+            return overdue(pending) && finish(pending, error_of(Errc::kUnavailable));
         case AdminOp::CreateKey:
         case AdminOp::RevokeKey:
         case AdminOp::RotateKey:
@@ -288,6 +296,15 @@ admin::StreamAnswer Controller::describe(const streams::Stream& stream) const {
     return answer;
 }
 
+bool Controller::finish_plan(const Pending& pending) {
+    admin::Answer answer;
+    answer.journals = facts_.journals;
+    answer.directories = facts_.directories;
+    answer.moves = streams::plan_rebalance(table_, facts_);
+    admin_.answer(pending.request.caller, answer);
+    return true;
+}
+
 bool Controller::finish_list(const Pending& pending) {
     admin::Answer answer;
     for (const auto& [id, stream] : table_.streams()) {
@@ -308,6 +325,8 @@ bool Controller::finish_list(const Pending& pending) {
 bool Controller::finish_with(const Pending& pending, const streams::Stream& stream) {
     admin::Answer answer;
     answer.streams.push_back(describe(stream));
+    answer.journals = facts_.journals;
+    answer.directories = facts_.directories;
     if (!ready()) answer.message = "From the catalogue: the dataplane does not answer.";
     admin_.answer(pending.request.caller, answer);
     return true;
@@ -405,6 +424,8 @@ bool Controller::advance_outcome(Pending& pending) {
     } else {
         if (stream == nullptr || stream->row.state == StreamState::kDeleting)
             return finish(pending, error_of(Errc::kUnknownStream));
+        if (ready() && stream->row.state == StreamState::kChanging && !journals_complete(*stream))
+            return finish(pending, error_of(Errc::kUnavailable));
         const auto refused = refused_.find(pending.stream);
         if (refused != refused_.end()) return finish(pending, refused->second);
         if (stream->row.state == StreamState::kActive) return finish(pending, Error{});

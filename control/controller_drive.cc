@@ -62,7 +62,9 @@ void Controller::drive_all() {
     for (const auto& [id, stream] : table_.streams()) {
         if (stream.row.state == StreamState::kActive) continue;
         if (stream.row.state == StreamState::kCreating && std::exchange(opening, true)) continue;
-        if (stream.row.state == StreamState::kDeleting && !journals_complete(stream)) continue;
+        const bool of_all = stream.row.state == StreamState::kDeleting ||
+                            stream.row.state == StreamState::kChanging;
+        if (of_all && !journals_complete(stream)) continue;
         if (!channel_.has_room()) return;  // The next turn goes on; replies make room.
         drive(stream, drives_[id]);
     }

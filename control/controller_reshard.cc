@@ -1,4 +1,4 @@
-// Split, merge and scale as administrators ask for them: planned, and answered when the dataplane has done it.
+// Split, merge, scale and moves as administrators ask for them: planned, and answered when the dataplane has done it.
 #include <algorithm>
 
 #include "control/controller.h"
@@ -10,13 +10,19 @@ namespace {
 using catalog::StreamState;
 using wire::AdminOp;
 
+constexpr size_t kMoveShardsMax = 64;  // At once: writers of all of them pause.
+
 Result<catalog::Change> plan(const streams::StreamTable& table, const streams::Facts& facts, const admin::Request& request) {
     if (request.op == AdminOp::ScaleStream) return streams::plan_scale(table, facts, request.name, request.shard_count);
     if (request.op == AdminOp::SplitShard && request.shards.size() == 1)
         return streams::plan_split(table, facts, request.name, request.shards[0], request.split_at);
     if (request.op == AdminOp::MergeShards && request.shards.size() == 2)
         return streams::plan_merge(table, facts, request.name, request.shards[0], request.shards[1]);
-    return Errc::kBadArgument;
+    if (request.op != AdminOp::MoveShards || request.shards.size() != request.journals.size()) return Errc::kBadArgument;
+    if (request.shards.size() > kMoveShardsMax) return error_of(Errc::kLimitExceeded, kMoveShardsMax);
+    std::vector<streams::MoveTo> moves;
+    for (size_t i = 0; i < request.shards.size(); ++i) moves.push_back({request.shards[i], request.journals[i]});
+    return streams::plan_moves(table, facts, request.name, moves);
 }
 
 /// What was asked for is so.

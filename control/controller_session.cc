@@ -4,6 +4,7 @@
 
 #include "control/controller.h"
 #include "control/log/log.h"
+#include "control/streams/placement.h"
 #include "control/streams/reconcile.h"
 #include "wire/base/assert.h"
 
@@ -160,6 +161,10 @@ void Controller::reconcile_with(const streams::Facts& facts) {
               "agreed with the dataplane streams={} shards={} epoch={} journals={} missing={}",
               table_.streams().size(), table_.shard_count(), table_.meta().epoch.value,
               facts.journal_count, facts.journals_missing.size());
+    if (!streams::plan_rebalance(table_, facts_, 1).empty()) {
+        log::info("streams", "open shards are not spread evenly over cores and data directories: "
+                             "see 'eagre rebalance --dry-run'");
+    }
 }
 
 void Controller::stop_for(Error error) {

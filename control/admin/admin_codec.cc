@@ -72,6 +72,8 @@ Result<Request> decode_request(std::span<const std::byte> payload) {
     }
     request.force = table->force();
     request.heartbeat_ms = table->heartbeat_ms();
+    for (uint32_t i = 0; table->journals() != nullptr && i < table->journals()->size(); ++i)
+        request.journals.emplace_back(table->journals()->Get(i));
     if (table->has_split_at()) request.split_at = HashKey{table->split_at_high(), table->split_at_low()};
     return request;
 }
@@ -99,9 +101,29 @@ std::vector<std::byte> encode_answer(const Answer& answer) {
     for (const GroupAnswer& group : answer.groups)
         group_offsets.push_back(encode_group(builder, group));
     const auto groups = builder.CreateVector(group_offsets);
+    std::vector<flatbuffers::Offset<wire::JournalInfo>> journal_offsets;
+    for (const streams::JournalFact& each : answer.journals) {
+        journal_offsets.push_back(wire::CreateJournalInfo(builder, each.id.value, each.directory,
+                                                          each.core.value, each.available));
+    }
+    std::vector<flatbuffers::Offset<wire::DirectoryInfo>> directory_offsets;
+    for (const streams::DirectoryFact& each : answer.directories) {
+        const auto path = builder.CreateString(each.path);
+        directory_offsets.push_back(
+            wire::CreateDirectoryInfo(builder, each.number, path, each.available));
+    }
+    std::vector<flatbuffers::Offset<wire::ShardMove>> move_offsets;
+    for (const streams::Move& each : answer.moves) {
+        const auto stream = builder.CreateString(each.stream);
+        move_offsets.push_back(wire::CreateShardMove(builder, stream, each.shard.value,
+                                                     each.from.value, each.to.value));
+    }
+    const auto moves = builder.CreateVector(move_offsets);
+    const auto journals = builder.CreateVector(journal_offsets);
+    const auto directories = builder.CreateVector(directory_offsets);
     builder.Finish(wire::CreateAdminReply(builder, static_cast<uint16_t>(answer.error.code),
                                           answer.error.detail, message, streams, keys, secret,
-                                          groups));
+                                          groups, journals, directories, moves));
     std::vector<std::byte> bytes(builder.GetSize());
     std::memcpy(bytes.data(), builder.GetBufferPointer(), bytes.size());
     return bytes;

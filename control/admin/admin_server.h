@@ -19,6 +19,7 @@
 #include "control/frames/frame_pipe.h"
 #include "control/sockets/listener.h"
 #include "control/streams/facts.h"
+#include "control/streams/placement.h"
 #include "control/streams/limits.h"
 #include "wire/base/result.h"
 #include "wire/client/transport.h"
@@ -53,9 +54,10 @@ struct Request {
     std::string group;
     uint16_t position = 0;  // frame::Position
     uint64_t position_value = 0;
-    std::vector<ShardId> shards;      // SplitShard: one. MergeShards: two. ResetGroup: none stands for all.
+    std::vector<ShardId> shards;  // SplitShard: one. MergeShards: two. MoveShards: some. ResetGroup: any, none stands for all.
     bool force = false;
     uint32_t heartbeat_ms = 0;
+    std::vector<JournalId> journals;  // MoveShards: where each is to go on.
     std::optional<HashKey> split_at;  // SplitShard: first hash key of the upper child.
 };
 
@@ -111,6 +113,9 @@ struct Answer {
     std::vector<catalog::KeyRow> keys;  // Told without their secrets.
     std::string secret;                 // Of a new key, or the new one of an old key.
     std::vector<GroupAnswer> groups;
+    std::vector<streams::JournalFact> journals;  // Where shards may lie.
+    std::vector<streams::DirectoryFact> directories;
+    std::vector<streams::Move> moves;
 };
 
 class AdminServer {

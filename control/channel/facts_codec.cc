@@ -6,9 +6,10 @@
 namespace eagre::channel {
 namespace {
 
-// A reply nests reply > stream > shard; a table per shard and stream, and one for the reply.
+// A reply nests reply > stream > shard; a table per shard, stream, journal and directory, and one
+// for the reply.
 constexpr flatbuffers::uoffset_t kDepthMax = 8;
-constexpr flatbuffers::uoffset_t kTablesMax = kBoxShardCountMax + kBoxStreamCountMax + 1;
+constexpr flatbuffers::uoffset_t kTablesMax = kBoxShardCountMax + kBoxStreamCountMax + kBoxJournalCountMax + kBoxDirectoryCountMax + 1;
 
 }  // namespace
 
@@ -28,6 +29,19 @@ streams::Facts facts_from(const wire::CommandReply& reply) {
     if (reply.journals_missing() != nullptr) {
         for (const uint32_t journal : *reply.journals_missing())
             facts.journals_missing.push_back(JournalId(journal));
+    }
+    if (reply.journals() != nullptr) {
+        for (const wire::JournalInfo* info : *reply.journals()) {
+            facts.journals.push_back({JournalId(info->id()), info->directory(),
+                                      CoreIndex(info->core()), info->available()});
+        }
+    }
+    if (reply.directories() != nullptr) {
+        for (const wire::DirectoryInfo* info : *reply.directories()) {
+            facts.directories.push_back({info->number(),
+                                         info->path() == nullptr ? "" : info->path()->str(),
+                                         info->available()});
+        }
     }
     if (reply.streams() == nullptr) return facts;
     for (const wire::StreamInfo* info : *reply.streams()) {

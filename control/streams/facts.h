@@ -30,6 +30,20 @@ inline catalog::ShardRow row_from(const StreamFact& stream, const ShardFact& fac
     return row;
 }
 
+/// A journal: the data directory that it lies in (0: the main one), and the core that serves it since
+/// this start of the dataplane.
+struct JournalFact {
+    JournalId id;
+    uint32_t directory = 0;
+    CoreIndex core;
+    bool available = true;
+};
+struct DirectoryFact {
+    uint32_t number = 0;
+    std::string path;  // Where it is, or was when last seen.
+    bool available = true;
+};
+
 struct Facts {
     std::vector<StreamFact> streams;
     uint32_t journal_count = 0;               // Journals 0..journal_count-1 belong to the box.
@@ -38,7 +52,16 @@ struct Facts {
     StreamId stream_id_max;                   // Highest ever used in any journal, deleted ones too.
     ShardId shard_id_max;
     bool clock_waits = false;  // Retention waits for AcceptClock.
+    std::vector<JournalFact> journals = {};
+    std::vector<DirectoryFact> directories = {};
 
+    /// A journal that was not told of is taken for one of the main directory, on a core of its own.
+    JournalFact place_of(JournalId journal) const {
+        const auto same = [journal](const JournalFact& each) { return each.id == journal; };
+        const auto found = std::find_if(journals.begin(), journals.end(), same);
+        if (found != journals.end()) return *found;
+        return {journal, 0, CoreIndex(journal.value), journal_available(journal)};
+    }
     bool journal_available(JournalId journal) const {
         return journal.value < journal_count &&
                std::find(journals_missing.begin(), journals_missing.end(), journal) ==

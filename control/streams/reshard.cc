@@ -78,7 +78,7 @@ Result<Change> plan_children(const StreamTable& table, const Facts& facts, const
         row.range = child.range;
         row.parent = child.parent;
         row.adjacent_parent = child.adjacent_parent;
-        row.journal = placement.next();
+        row.journal = child.journal ? *child.journal : placement.next();
         change.put_shards.push_back(row);
     }
     meta.shard_id_max = ShardId(id);
@@ -165,6 +165,25 @@ Result<Change> plan_merge(const StreamTable& table, const Facts& facts, std::str
     if (!are_neighbours(**lower, **upper)) return error_of(Errc::kBadArgument, other.value);
     return plan_children(table, facts, **stream,
                          {{{(*lower)->range.starting, (*upper)->range.ending}, (*lower)->id, (*upper)->id}});
+}
+
+Result<Change> plan_moves(const StreamTable& table, const Facts& facts, std::string_view name,
+                          const std::vector<MoveTo>& moves) {
+    const auto stream = find_idle(table, name);
+    if (!stream) return stream.error();
+    if (moves.empty()) return Errc::kBadArgument;
+    std::vector<PlannedChild> children;
+    for (const MoveTo& move : moves) {
+        const auto row = find_open(**stream, move.shard);
+        if (!row) return row.error();
+        const bool twice = std::any_of(children.begin(), children.end(), [&](const auto& child) { return child.parent == move.shard; });
+        if (twice || (*row)->journal == move.journal) return error_of(Errc::kBadArgument, move.shard.value);
+        for (const JournalId journal : {(*row)->journal, move.journal}) {
+            if (!facts.journal_available(journal)) return error_of(Errc::kUnavailable, journal.value);
+        }
+        children.push_back({(*row)->range, move.shard, ShardId(0), move.journal});
+    }
+    return plan_children(table, facts, **stream, children);
 }
 
 Result<Change> plan_scale(const StreamTable& table, const Facts& facts, std::string_view name, uint32_t count) {

@@ -25,6 +25,7 @@ struct PlannedChild {
     HashKeyRange range;
     ShardId parent;
     ShardId adjacent_parent;  // 0: has one parent.
+    std::optional<JournalId> journal = {};  // Where it must go; by placement when not said.
 };
 
 inline bool is_planned(const catalog::ShardRow& row) {
@@ -42,6 +43,16 @@ Result<catalog::Change> plan_split(const StreamTable& table, const Facts& facts,
 /// Makes one of two neighbours. Errors: as plan_split, and kBadArgument (they are not neighbours, or one and the same).
 Result<catalog::Change> plan_merge(const StreamTable& table, const Facts& facts, std::string_view name, ShardId one,
                                    ShardId other);
+/// Where an open shard is to go on.
+struct MoveTo {
+    ShardId shard;
+    JournalId journal;
+};
+/// Each of these shards goes on as a child with the same hash keys in another journal. Errors: kUnknownStream, kBusy,
+/// kUnknownShard, kShardClosed (both: detail = the shard), kBadArgument (detail = the shard: it lies there already, or is named
+/// twice), kUnavailable (detail = the journal, which is missing, or the shard's), kLimitExceeded.
+Result<catalog::Change> plan_moves(const StreamTable& table, const Facts& facts, std::string_view name,
+                                   const std::vector<MoveTo>& moves);
 /// The first step to `count` shards of equal width; an empty change when the stream has them. Errors: kUnknownStream, kBusy,
 /// kBadArgument (count 0), kLimitExceeded (detail = most shards of a stream or of the box, closed ones included),
 /// kUnavailable.

@@ -9,6 +9,7 @@ namespace eagre::cli {
 
 void add_up(CLI::App& app, int& status);
 void add_stream(CLI::App& app, int& status);
+void add_rebalance(CLI::App& app, int& status);
 void add_put(CLI::App& app, int& status);
 void add_tail(CLI::App& app, int& status);
 void add_bench(CLI::App& app, int& status);

@@ -30,6 +30,7 @@ int main(int argc, char** argv) {
     int status = 0;
     eagre::cli::add_up(app, status);
     eagre::cli::add_stream(app, status);
+    eagre::cli::add_rebalance(app, status);
     eagre::cli::add_put(app, status);
     eagre::cli::add_tail(app, status);
     eagre::cli::add_bench(app, status);

@@ -52,7 +52,19 @@ std::string quota_text(const client::StreamDescription& stream) {
     return text;
 }
 
-Json to_json(const client::StreamDescription& stream, bool with_shards) {
+// The data directory that a journal lies in; empty when that was not told.
+std::string directory_of(const client::BoxPlaces& places, uint32_t journal) {
+    for (const client::JournalPlace& each : places.journals) {
+        if (each.id != journal) continue;
+        for (const client::DirectoryPlace& directory : places.directories) {
+            if (directory.number == each.directory) return directory.path;
+        }
+    }
+    return {};
+}
+
+Json to_json(const client::StreamDescription& stream, bool with_shards,
+             const client::BoxPlaces& places = {}) {
     Json json = {{"name", stream.name},
                  {"id", stream.id.value},
                  {"retention_ms", stream.retention_ms},
@@ -77,6 +89,7 @@ Json to_json(const client::StreamDescription& stream, bool with_shards) {
                                   {"open", shard.open},
                                   {"available", shard.available},
                                   {"journal", shard.journal},
+                                  {"directory", directory_of(places, shard.journal)},
                                   {"core", shard.core},
                                   {"port", shard.port},
                                   {"trim_horizon", shard.trim_horizon.value},
@@ -92,7 +105,7 @@ std::string parents_text(const client::ShardDescription& shard) {
     return fmt::format("{}, {}", shard.parent.value, shard.adjacent_parent.value);
 }
 
-void print_stream(const client::StreamDescription& stream) {
+void print_stream(const client::StreamDescription& stream, const client::BoxPlaces& places) {
     fmt::print("{}  (id {}, retention {}, records up to {}, created {})\n", stream.name,
                stream.id.value, retention_text(stream), size_text(stream.record_bytes_max),
                rfc3339(stream.created_ns));
@@ -101,7 +114,7 @@ void print_stream(const client::StreamDescription& stream) {
         fmt::print("  quota of each shard  {}\n", quota);
     for (const auto& [key, value] : stream.tags) fmt::print("  tag  {}={}\n", key, value);
     Table table({"shard", "state", "parents", "core", "port", "trim horizon", "next sequence",
-                 "hash keys from", "to"});
+                 "hash keys from", "to", "journal", "directory"});
     for (const auto& shard : stream.shards) {
         table.add({fmt::format("{}", shard.id.value),
                    !shard.available ? "unavailable"
@@ -110,9 +123,15 @@ void print_stream(const client::StreamDescription& stream) {
                    parents_text(shard),
                    fmt::format("{}", shard.core), fmt::format("{}", shard.port),
                    grouped(shard.trim_horizon.value), grouped(shard.next_sequence.value),
-                   hash_text(shard.range.starting), hash_text(shard.range.ending)});
+                   hash_text(shard.range.starting), hash_text(shard.range.ending),
+                   fmt::format("{}", shard.journal), directory_of(places, shard.journal)});
     }
     fmt::print("{}", table.text(2));
+    for (const client::DirectoryPlace& directory : places.directories) {
+        if (!directory.available)
+            fmt::print("{} is missing: what lies there is unavailable until it is back\n",
+                       directory.path);
+    }
 }
 
 void create(const StreamOptions& options) {
@@ -162,16 +181,17 @@ void describe(const StreamOptions& options) {
     const auto stream = control->describe_stream(options.name);
     if (!stream) refuse("stream " + options.name, *control, stream.error());
     remark(*control);
+    const client::BoxPlaces places = control->places();
     const auto groups = control->list_groups(options.name);
     if (!groups) refuse("groups of " + options.name, *control, groups.error());
     if (options.json) {
-        Json json = to_json(*stream, true);
+        Json json = to_json(*stream, true, places);
         json["groups"] = Json::array();
         for (const auto& group : *groups) json["groups"].push_back(group_json(group, wall_now_ns()));
         fmt::print("{}\n", json.dump());
         return;
     }
-    print_stream(*stream);
+    print_stream(*stream, places);
     if (!groups->empty()) fmt::print("{}", group_table(*groups, wall_now_ns()).text(2));
 }
 

@@ -16,7 +16,9 @@ using frame::FrameHeader;
 using frame::FrameKind;
 
 // A table per shard and stream, or per shard of a group, and some.
-constexpr flatbuffers::uoffset_t kReplyTablesMax = kBoxShardCountMax + kBoxStreamCountMax * (2 + kTagCountMax) + 8192;
+constexpr flatbuffers::uoffset_t kReplyTablesMax = kBoxShardCountMax + kBoxStreamCountMax * (2 + kTagCountMax) +
+                                                    kBoxShardCountMax + kBoxJournalCountMax + kBoxDirectoryCountMax +
+                                                    8192;
 
 std::string text(const flatbuffers::String* string) {
     return string == nullptr ? std::string() : string->str();
@@ -122,8 +124,41 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
     Result<StreamDescription> scale_stream(std::string_view stream, uint32_t shard_count) override {
         return first_of(ask_reshard(wire::AdminOp::ScaleStream, stream, {}, std::nullopt, shard_count));
     }
+    Result<std::vector<ShardMove>> plan_rebalance() override {
+        const auto reply = ask_named(wire::AdminOp::PlanRebalance, "");
+        if (!reply) return reply.error();
+        std::vector<ShardMove> moves;
+        if ((*reply)->moves() == nullptr) return moves;
+        for (const wire::ShardMove* each : *(*reply)->moves()) {
+            const std::string stream = each->stream() == nullptr ? std::string() : each->stream()->str();
+            moves.push_back({stream, ShardId{each->shard()}, each->from(), each->to()});
+        }
+        return moves;
+    }
+    Status move_shards(std::span<const ShardMove> moves) override {
+        if (moves.empty()) return Errc::kBadArgument;
+        flatbuffers::FlatBufferBuilder builder;
+        std::vector<uint64_t> shards;
+        std::vector<uint32_t> journals;
+        for (const ShardMove& each : moves) {
+            if (each.stream != moves.front().stream) return Errc::kBadArgument;
+            shards.push_back(each.shard.value);
+            journals.push_back(each.to);
+        }
+        const auto name = builder.CreateString(moves.front().stream);
+        const auto shard_list = builder.CreateVector(shards);
+        const auto journal_list = builder.CreateVector(journals);
+        wire::AdminRequestBuilder request(builder);
+        request.add_op(wire::AdminOp::MoveShards);
+        request.add_name(name);
+        request.add_shards(shard_list);
+        request.add_journals(journal_list);
+        builder.Finish(request.Finish());
+        return done(streams_of(exchange(builder)));
+    }
     Status accept_clock() override { return done(ask(wire::AdminOp::AcceptClock, named(""))); }
     const std::string& message() const override { return message_; }
+    const BoxPlaces& places() const override { return places_; }
 
     Result<KeyDescription> create_key(std::string_view name, std::string_view allow, uint64_t expires_ns) override {
         flatbuffers::FlatBufferBuilder builder;
@@ -269,6 +304,7 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
     /// The answer lives until the next question.
     Result<const wire::AdminReply*> exchange(const flatbuffers::FlatBufferBuilder& builder) {
         message_.clear();
+        places_ = {};
         if (!wait_until([&] { return pipe_->ready(); })) return pipe_->last_error();
         std::vector<std::byte> payload(std::max<size_t>(16, (builder.GetSize() + 7) / 8 * 8));
         std::memcpy(payload.data(), builder.GetBufferPointer(), builder.GetSize());
@@ -285,6 +321,7 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
         if (bytes.size() < 16 || !verifier.VerifyBuffer<wire::AdminReply>(nullptr)) return Errc::kBadSchema;
         const auto* reply = flatbuffers::GetRoot<wire::AdminReply>(raw);
         if (reply->message() != nullptr) message_ = reply->message()->str();
+        take_places(*reply);
         if (reply->code() != 0) return error_of(static_cast<Errc>(reply->code()), reply->detail());
         return reply;
     }
@@ -326,6 +363,15 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
         if (!reply) return reply.error();
         return {};
     }
+    void take_places(const wire::AdminReply& reply) {
+        if (reply.journals() == nullptr || reply.directories() == nullptr) return;
+        for (const wire::JournalInfo* each : *reply.journals())
+            places_.journals.push_back({each->id(), each->directory(), each->core(), each->available()});
+        for (const wire::DirectoryInfo* each : *reply.directories()) {
+            const std::string path = each->path() == nullptr ? std::string() : each->path()->str();
+            places_.directories.push_back({each->number(), path, each->available()});
+        }
+    }
 
     static Result<std::vector<KeyDescription>> keys_of(const Result<const wire::AdminReply*>& reply) {
         if (!reply) return reply.error();
@@ -364,6 +410,7 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
     bool lost_ = false;
     std::vector<uint64_t> answer_;
     std::string message_;
+    BoxPlaces places_;
 };
 
 }  // namespace

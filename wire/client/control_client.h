@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -98,6 +99,31 @@ struct ResetGroup {
     bool force = false;                // Although members are active: they lose their leases.
 };
 
+/// Where shards may lie: the journals of the box, each in a data directory and served by a core.
+struct JournalPlace {
+    uint32_t id = 0;
+    uint32_t directory = 0;  // 0: the main one.
+    uint32_t core = 0;
+    bool available = true;   // False: its directory is missing.
+};
+struct DirectoryPlace {
+    uint32_t number = 0;
+    std::string path;        // Where it is, or was when last seen.
+    bool available = true;
+};
+struct BoxPlaces {
+    std::vector<JournalPlace> journals;
+    std::vector<DirectoryPlace> directories;
+};
+
+/// A shard that should go on in another journal.
+struct ShardMove {
+    std::string stream;
+    ShardId shard;
+    uint32_t from = 0;  // Journals.
+    uint32_t to = 0;
+};
+
 class ControlClient {
   public:
     /// `socket_path`: DATA/control.sock. Errors: kDisconnected, kTimeout.
@@ -124,6 +150,13 @@ class ControlClient {
     virtual Result<StreamDescription> merge_shards(std::string_view stream, ShardId one, ShardId other) = 0;
     /// To `shard_count` shards of equal width, in as few steps as a child's two parents allow.
     virtual Result<StreamDescription> scale_stream(std::string_view stream, uint32_t shard_count) = 0;
+    /// What would have to be moved so that open shards are spread evenly over cores and data directories; places() then says where
+    /// journals lie. Bounded: when all of it is done there may be more. Errors: kUnavailable.
+    virtual Result<std::vector<ShardMove>> plan_rebalance() = 0;
+    /// Moves open shards of one stream (1 to 64): each is closed, and a child with its hash keys opened in the other journal. Waits until
+    /// that is durable. Errors: kUnknownStream, kUnknownShard, kShardClosed, kBusy (another change of the stream is under way),
+    /// kBadArgument (it lies there already), kLimitExceeded, kUnavailable, kTimeout (written down, and will be done).
+    virtual Status move_shards(std::span<const ShardMove> moves) = 0;
     virtual Status accept_clock() = 0;
     /// All of these wait until every core of the box goes by the change. `allow`: rules (wire/identity/policy.h) with blanks between
     /// them; `expires_ns`: 0: never. Errors: kKeyExists, kBadArgument, kBadPolicy, kLimitExceeded, kUnavailable.
@@ -144,6 +177,8 @@ class ControlClient {
     /// Of one stream, or of all when it is empty; without their shards.
     virtual Result<std::vector<GroupDescription>> list_groups(std::string_view stream) = 0;
     virtual Result<GroupDescription> describe_group(std::string_view stream, std::string_view group) = 0;
+    /// As the last answer told them: those of describe_stream and plan_rebalance do. Empty while the dataplane does not answer.
+    virtual const BoxPlaces& places() const = 0;
     /// What control said for people with its last answer: why it refused, or that an answer comes from the catalogue alone.
     /// Empty when it had nothing to say, or did not answer.
     virtual const std::string& message() const = 0;

@@ -162,6 +162,30 @@ TEST_F(ReshardTest, OnlyNeighboursMerge) {
     expect_covered();
 }
 
+TEST_F(ReshardTest, AMoveHasOneChildWithTheSameKeysElsewhere) {
+    create(2);
+    const auto rows = open_shards(stream());
+    const JournalId other(1 - rows[0].journal.value);
+    const auto code = [&](const std::vector<MoveTo>& moves) { return plan_moves(table_, facts_, "a", moves).error().code; };
+    EXPECT_EQ(code({}), Errc::kBadArgument);
+    EXPECT_EQ(code({{rows[0].id, rows[0].journal}}), Errc::kBadArgument) << "it lies there";
+    EXPECT_EQ(code({{rows[0].id, other}, {rows[0].id, other}}), Errc::kBadArgument) << "twice";
+    EXPECT_EQ(code({{ShardId(99), other}}), Errc::kUnknownShard);
+    EXPECT_EQ(code({{rows[0].id, JournalId(2)}}), Errc::kUnavailable) << "there is no such journal";
+    facts_.journals_missing = {rows[0].journal};
+    EXPECT_EQ(code({{rows[0].id, other}}), Errc::kUnavailable) << "what is missing can't be moved";
+    facts_.journals_missing = {};
+    apply(plan_moves(table_, facts_, "a", {{rows[0].id, other}}).value());
+    ASSERT_EQ(planned().size(), 1U);
+    EXPECT_EQ(planned()[0].range, rows[0].range);
+    EXPECT_EQ(planned()[0].parent, rows[0].id);
+    EXPECT_EQ(planned()[0].journal, other);
+    EXPECT_EQ(code({{rows[1].id, JournalId(1 - rows[1].journal.value)}}), Errc::kBusy);
+    finish();
+    EXPECT_EQ(code({{rows[0].id, other}}), Errc::kShardClosed);
+    expect_covered();
+}
+
 TEST_F(ReshardTest, ScalingTakesAsFewStepsAsTwoParentsAllow) {
     create(4);
     EXPECT_EQ(scale(64), 1);
