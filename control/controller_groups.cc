@@ -121,6 +121,7 @@ Status Controller::begin_seek(Seek seek) {
         if (!there) return error_of(Errc::kUnknownShard, wanted.value);
     }
     for (const catalog::ShardRow& shard : stream->shards) {
+        if (shard.first_sequence.value == 0) continue;  // Planned: it has no place to begin at yet.
         if (!seek.only.empty() &&
             std::find(seek.only.begin(), seek.only.end(), shard.id) == seek.only.end())
             continue;

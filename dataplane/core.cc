@@ -233,6 +233,9 @@ bool Core::stop_turning() const {
 }
 
 Status Core::close() {
+    // Nobody is left to be told.
+    control_outlet_ = {};
+    relay_ = {};
     sessions_->close_all();
     keep_map(true);
     Status status;

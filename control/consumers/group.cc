@@ -29,6 +29,7 @@ void Group::restore(const std::vector<catalog::LeaseRow>& leases,
 void Group::put_shards(const std::vector<catalog::ShardRow>& shards, Fence& fence) {
     std::map<ShardId, Lease> kept;
     for (const catalog::ShardRow& shard : shards) {
+        if (shard.first_sequence.value == 0) continue;  // Planned: the journals do not know it yet.
         Lease& lease = kept[shard.id];
         if (auto known = leases_.extract(shard.id)) lease = std::move(known.mapped());
         lease.row.group = row_.id;

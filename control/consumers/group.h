@@ -98,7 +98,7 @@ class Group {
     /// As the catalogue has them, before the first put_shards().
     void restore(const std::vector<catalog::LeaseRow>& leases,
                  const std::vector<catalog::MemberRow>& members, Fence& fence, Now now);
-    /// The stream's shards, all of them. Those that are gone are forgotten.
+    /// The stream's shards, all of them, planned ones (first_sequence 0) too. Those that are gone are forgotten.
     void put_shards(const std::vector<catalog::ShardRow>& shards, Fence& fence);
 
     /// A session under this name; an earlier one is void, and its leases are this one's, with new tokens.

@@ -21,6 +21,7 @@ catalog::ShardRow shard_row(uint64_t id, uint64_t parent = 0, uint64_t adjacent 
     row.parent = ShardId(parent);
     row.adjacent_parent = ShardId(adjacent);
     row.open = open;
+    row.first_sequence = SequenceNumber(1);
     return row;
 }
 
@@ -205,6 +206,20 @@ TEST(Group, ParentsComeBeforeChildren) {
     rig.group.put_shards(rig.shards, rig.fence);
     rig.settle();
     EXPECT_EQ(ids(), std::vector<uint64_t>{4});
+}
+
+TEST(Group, APlannedShardIsNobodysYet) {
+    GroupRig rig(1);
+    rig.join("a");
+    rig.shards.push_back(shard_row(2));
+    rig.shards.back().first_sequence = SequenceNumber(0);
+    rig.group.put_shards(rig.shards, rig.fence);
+    rig.settle();
+    EXPECT_EQ(rig.count("a"), 1U);
+    rig.shards.back().first_sequence = SequenceNumber(90);
+    rig.group.put_shards(rig.shards, rig.fence);
+    rig.settle();
+    EXPECT_EQ(rig.count("a"), 2U);
 }
 
 TEST(Group, ResetFencesWhoReads) {

@@ -39,6 +39,7 @@ class GroupsTest : public testing::Test {
             catalog::ShardRow each;
             each.id = ShardId(shard);
             each.stream = row.id;
+            each.first_sequence = SequenceNumber(1);
             change.put_shards.push_back(each);
         }
         ASSERT_TRUE(catalog->apply(change).value());
