@@ -35,6 +35,7 @@ Status Box::prepare() {
     auto* header = new (board) shm::StatsHeader;
     header->core_count = core_count;
     header->shard_capacity = capacity;
+    usage = UsageBoard(core_count);
     for (uint32_t core = 0; core < core_count; ++core) {
         auto* stats = new (shm::core_stats(board, core)) shm::CoreStats;
         stats->core = core;

@@ -15,6 +15,7 @@
 #include "dataplane/reactor/outlet.h"
 #include "dataplane/reactor/spsc_ring.h"
 #include "dataplane/shard/directory.h"
+#include "dataplane/usage_board.h"
 #include "wire/base/result.h"
 #include "wire/frame/datagram.h"
 #include "wire/frame/frame.h"
@@ -106,6 +107,8 @@ struct Box {
     std::vector<std::byte> board_memory;                           // When the board is not a shared file.
     void* board = nullptr;                                         // wire/shm/stats.h
     std::atomic<bool> stop{false};
+    UsageBoard usage;                                              // Bytes by stream and core.
+    journal::StoreBudget store;                                    // What all journals may take up.
 
     CoreIndex core_of(JournalId journal) const { return journal_core[journal.value]; }
     bool misses_journals() const;

@@ -325,6 +325,7 @@ void Core::on_cold(CoreIndex from, std::unique_ptr<ColdMessage> message) {
         case ColdMessage::Kind::kEraseStream:
             map_changed_ = true;
             directory_.erase(message->stream_id);
+            box_.usage.publish(index_, message->stream_id, 0);
             return;
         case ColdMessage::Kind::kRelay:
             relay_request(from, *message);
@@ -405,8 +406,10 @@ Core::JournalSlot* Core::slot_for(const FactJob& job, ShardId id) {
     if (const shard::Shard* known = shard(id)) return slot_of(known->journal);
     EAGRE_ASSERT(job.stream != nullptr);
     const auto& entries = job.stream->shards;
-    const auto entry = std::find_if(entries.begin(), entries.end(), [id](const auto& each) { return each.id == id; });
+    const auto entry = std::lower_bound(entries.begin(), entries.end(), id,
+                                        [](const auto& each, ShardId wanted) { return each.id < wanted; });
     EAGRE_ASSERT(entry != entries.end());
+    EAGRE_ASSERT_EQ(entry->id.value, id.value);
     for (auto& slot : journals_) {
         if (slot->id == entry->journal) return slot.get();
     }

@@ -46,6 +46,7 @@ Result<std::unique_ptr<Core>> Core::create(Box& box, CoreIndex index, io::Io io)
         options.box_id_high = box.box_id_high;
         options.box_id_low = box.box_id_low;
         options.directory = journal_directory_name(id);
+        options.budget = &box.store;
         io::Io journal_io = io.in_directory(box.journal_directory[id]);
         auto journal = journal::Journal::open(journal_io, options);
         if (!journal) return journal.error();

@@ -36,6 +36,7 @@ namespace eagre {
 
 inline constexpr uint64_t kHousekeepingNs = 100'000'000ULL;  // Statistics, time-outs.
 inline constexpr uint64_t kRetentionNs = 1'000'000'000ULL;
+inline constexpr uint64_t kRetentionSlackPart = 32;          // Retention by bytes trims to so much below the limit.
 inline constexpr uint32_t kLocatePendingMax = 1024;
 inline constexpr uint32_t kCommandPendingMax = 64;
 
@@ -199,6 +200,9 @@ class Core : public ingress::FrameHandler, public ingress::DatagramHandler, publ
     size_t acknowledge();
     size_t retry_locates();
     void housekeeping(uint64_t now_ns);
+    void retain(uint64_t now_ns);
+    void limit_streams();
+    void report_room();
     bool journals_behind() const;
     uint64_t wait_ns() const;
     void wake_cores();
@@ -282,6 +286,8 @@ class Core : public ingress::FrameHandler, public ingress::DatagramHandler, publ
     uint64_t first_new_shard_ = UINT64_MAX;
     uint64_t first_new_stream_ = UINT64_MAX;
     bool map_changed_ = true;       // Once at start: an older build may have left none, or an old one.
+    uint64_t segments_trimmed_ = 0;  // That have been reported.
+    bool full_reported_ = false;
     bool did_work_ = true;
     bool stopping_ = false;
 };

@@ -164,6 +164,7 @@ flatbuffers::Offset<wire::StreamInfo> encode_stream(flatbuffers::FlatBufferBuild
     description.quota_bytes_per_s = stream.quota_bytes_per_s;
     description.quota_records_per_s = stream.quota_records_per_s;
     if (with_shards) {
+        description.stored_bytes = box.usage.total(stream.id);
         for (const shard::ShardEntry& entry : stream.shards) {
             const bool here = entry.stats != nullptr;
             shards::ShardDescription shard;

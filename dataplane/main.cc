@@ -215,6 +215,16 @@ int serve(Options options) {
     } else {
         fail("keys.sealed does not open; no key is honoured until eagre-control has told them anew", keys.error());
     }
+    if (options.store_bytes_max != 0) {
+        const uint64_t guaranteed = box.journal_count * journal::kGuaranteedSegments * box.options.journal.segment_bytes;
+        if (options.store_bytes_max < guaranteed) {
+            std::fprintf(stderr, "eagred: --store-bytes-max must be at least %" PRIu64 " here: %" PRIu64 " segments of %" PRIu64
+                         " bytes for each of %u journals\n", guaranteed, journal::kGuaranteedSegments,
+                         box.options.journal.segment_bytes, box.journal_count);
+            return end(2);
+        }
+        box.store.shared_bytes_max = options.store_bytes_max - guaranteed;
+    }
     if (files.exists("ports")) (void)files.remove("ports");
     auto board = io::SharedFile::create(options.data + "/stats.shm",
                                         shm::stats_file_bytes(box.core_count, options.stats_shard_capacity));

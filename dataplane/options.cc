@@ -36,6 +36,9 @@ Usage: eagred --data DIR [options]
   --cleaner on|off        move what is alive out of mostly dead segments        (on)
   --cleaner-bytes-per-s N read and written by it together, at most, per core    (67108864)
   --cleaner-pause-us N    it waits so long after each 256 KiB while commits wait (4000)
+  --store-bytes-max N     all that is stored takes up at most so much; at least 6 segments per core  (as much as there is)
+  --disk-reserve N        free space of the disk that is never used: writes are refused before       (268435456)
+  --when-full WHAT        refuse: writes wait until there is room; trim-oldest: the oldest records make room  (refuse)
   --shards-max N          shards per core                                       (16384)
   --lock-memory           mlockall
   --mutant NAME           for tests: switch one protection off
@@ -120,7 +123,10 @@ bool apply(Options& o, std::string_view name, std::string_view value) {
         return true;
     }
     if (name == "--sched") return o.sched_idle = value == "idle", value == "idle" || value == "other";
+    if (name == "--when-full") return o.journal.trim_when_full = value == "trim-oldest", o.journal.trim_when_full || value == "refuse";
     if (!is_number) return false;
+    if (name == "--store-bytes-max") return o.store_bytes_max = number, number > 0;
+    if (name == "--disk-reserve") return o.journal.disk_reserve_bytes = number, number <= 1ULL << 50U;
     if (name == "--port") return o.port = static_cast<uint16_t>(number), number <= 65535 - kCoreCountMax;
     if (name == "--segment-bytes") return o.journal.segment_bytes = number, number >= 4 * kMiB && number <= 4ULL << 30U && number % kMiB == 0;
     if (name == "--ready-segments") return o.journal.ready_segment_count = static_cast<uint32_t>(number), number >= 1 && number <= 1024;
@@ -138,8 +144,8 @@ bool apply(Options& o, std::string_view name, std::string_view value) {
 ParsedOptions parse_options(int argc, char** argv) {
     static constexpr std::string_view kWithValue[] = {
         "--data", "--also", "--cores", "--listen", "--port", "--auth", "--tls-cert", "--tls-key", "--wait", "--sched", "--segment-bytes", "--ready-segments",
-        "--window-bytes", "--commit-bytes", "--prepare-bytes-per-s", "--cleaner", "--cleaner-bytes-per-s", "--cleaner-pause-us", "--shards-max",
-        "--mutant"};
+        "--store-bytes-max", "--disk-reserve", "--when-full", "--window-bytes", "--commit-bytes", "--prepare-bytes-per-s", "--cleaner",
+        "--cleaner-bytes-per-s", "--cleaner-pause-us", "--shards-max", "--mutant"};
     ParsedOptions parsed;
     for (int i = 1; i < argc; ++i) {
         std::string_view name = argv[i];

@@ -25,7 +25,8 @@ struct Options {
     reactor::WaitPolicy wait = reactor::WaitPolicy::kAdaptive;
     bool sched_idle = false;                  // SCHED_IDLE: on a core kept for Eagre kernel workers then preempt at once.
     bool lock_memory = false;
-    uint32_t stats_shard_capacity = 4096;     // Shards per core with counters of their own.
+    uint32_t stats_shard_capacity = kBoxShardCountMax;  // Shards per core with counters of their own: tails are told from them.
+    uint64_t store_bytes_max = 0;             // Of all journals together; 0: as much as the disk has.
     uint32_t ack_queue_count = 64U << 10U;    // Batches between append and durable, per journal.
     journal::JournalOptions journal;          // id, box and directory are filled in per journal.
 };

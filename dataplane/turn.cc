@@ -290,15 +290,59 @@ void Core::housekeeping(uint64_t now_ns) {
     }
     if (now_ns < retention_ns_) return;
     retention_ns_ = now_ns + kRetentionNs;
+    retain(now_ns);
+    report_room();
+}
+
+void Core::retain(uint64_t now_ns) {
     const uint64_t trim_ns = retention_clock_->advance(wall_ns_, now_ns);
-    s.clock_waits = retention_clock_->waits() ? 1 : 0;
-    if (!retention_clock_->waits()) {
-        for (const auto& slot : journals_) slot->journal->retain(trim_ns);
-    }
+    stats_->clock_waits = retention_clock_->waits() ? 1 : 0;
+    limit_streams();
+    // A clock that waits for the operator holds up age, not size.
+    for (const auto& slot : journals_) slot->journal->retain(retention_clock_->waits() ? 0 : trim_ns);
     // By the clock that never runs ahead: a wall clock that jumps must not make the box forget who it has answered.
     producers_.expire(trim_ns);
     if (!retention_clock_->waits()) report_spent_shards(trim_ns);
     for (const auto& [id, shard] : shards_) shard->stats->trim_horizon = shard->trim_horizon().value;
+}
+
+// Each journal gives up the part of the excess that it has of the stream: what is stored on all cores counts.
+void Core::limit_streams() {
+    for (const auto& [name, stream] : directory_.streams()) {
+        uint64_t own_bytes = 0;
+        for (const auto& slot : journals_) own_bytes += slot->journal->stored_bytes(stream->id);
+        box_.usage.publish(index_, stream->id, own_bytes);
+        if (stream->retention_bytes == 0) continue;
+        const uint64_t total_bytes = box_.usage.total(stream->id);
+        if (total_bytes <= stream->retention_bytes) continue;
+        // A little below the limit, so that it is not passed again at once: each horizon that rises is a fact to be written.
+        const uint64_t wanted_bytes = stream->retention_bytes - stream->retention_bytes / kRetentionSlackPart;
+        for (const auto& slot : journals_) {
+            const Uint128 part = static_cast<Uint128>(slot->journal->stored_bytes(stream->id)) * wanted_bytes / total_bytes;
+            slot->journal->limit_stream(stream->id, static_cast<uint64_t>(part));
+        }
+    }
+}
+
+// A line when writes begin to be refused, one when they are taken again, and one for what was given up to make room.
+void Core::report_room() {
+    bool full = false;
+    uint64_t trimmed = 0;
+    for (const auto& slot : journals_) {
+        full = full || slot->journal->stats().disk_full;
+        trimmed += slot->journal->stats().segments_trimmed;
+    }
+    if (full != full_reported_) {
+        std::fprintf(stderr, full ? "eagred: core %u: no room for another segment: writes will be refused, reads, retention and deletion go on\n"
+                                  : "eagred: core %u: there is room again\n",
+                     index_.value);
+        full_reported_ = full;
+    }
+    if (trimmed != segments_trimmed_) {
+        std::fprintf(stderr, "eagred: core %u: the oldest records were given up to make room (%llu segments)\n", index_.value,
+                     static_cast<unsigned long long>(trimmed - segments_trimmed_));
+        segments_trimmed_ = trimmed;
+    }
 }
 
 }  // namespace eagre

@@ -286,6 +286,7 @@ void Cleaner::activate() {
         replaced_.push_back(chain_.segments()[i]);
     }
     target.state = Segment::State::kSealed;
+    target.usage_noted = true;  // What it holds was counted where it came from.
     target.header_written = true;
     target.dying = false;
     target.unmovable = false;

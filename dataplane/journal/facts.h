@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dataplane/journal/segment_format.h"
+#include "dataplane/journal/stream_usage.h"
 
 namespace eagre::journal {
 
@@ -22,6 +23,7 @@ struct ShardState {
     uint64_t deleted_segment = 0;  // Segment that was live when it was deleted.
     uint64_t pending_horizon = 0;  // Journaled, durable with commit `pending_commit`; 0: none.
     uint64_t pending_commit = 0;
+    StreamUsage* usage = nullptr;  // Of its stream; null: deleted, or not known yet.
 };
 
 class ShardTable {
@@ -44,6 +46,7 @@ class ShardTable {
 
     uint64_t shard_id_max = 0;
     uint64_t stream_id_max = 0;
+    StreamUsageTable usages;  // Of the streams of these shards.
 
   private:
     struct Bucket {

@@ -72,7 +72,9 @@ Status JournalCore::start() {
     const uint64_t window_share = window_.bytes() / 2;
     run_bytes_max_ = static_cast<uint32_t>(std::min<uint64_t>(window_share, kFramePayloadBytesMax));
     Recovery recovery(*this);
-    return recovery.run();
+    if (auto status = recovery.run(); !status) return status;
+    pool_.opened();
+    return {};
 }
 
 Result<std::unique_ptr<Journal>> Journal::open(io::Io& io, const JournalOptions& options) {
@@ -117,9 +119,38 @@ Result<CommitNumber> JournalCore::append_fact(const ShardFacts& facts) {
     if (died) {
         state->deleted_segment = writer_.segment().number();
         producers_.drop_shard(facts.shard);
+        detach_usage(*state);
+    } else {
+        attach_usage(*state);
     }
     retention_.reconsider();
     return commit;
+}
+
+void JournalCore::attach_usage(ShardState& state) {
+    if (state.facts.deleted || state.facts.stream.value == 0) return;
+    if (state.usage == nullptr) {
+        state.usage = &shards_.usages.take(state.facts.stream.value);
+        ++state.usage->shard_count;
+    }
+    state.usage->retention_ms = state.facts.retention_ms;
+}
+
+void JournalCore::detach_usage(ShardState& state) {
+    if (state.usage == nullptr) return;
+    EAGRE_ASSERT_GT(state.usage->shard_count, 0U);
+    if (--state.usage->shard_count == 0) shards_.usages.drop(state.facts.stream.value);
+    state.usage = nullptr;
+}
+
+uint64_t JournalCore::stored_bytes(StreamId stream) const {
+    const StreamUsage* usage = shards_.usages.find(stream.value);
+    return usage == nullptr ? 0 : usage->stored_bytes();
+}
+
+void JournalCore::limit_stream(StreamId stream, uint64_t bytes) {
+    StreamUsage* usage = shards_.usages.find(stream.value);
+    if (usage != nullptr) retention_.limit(*usage, bytes);
 }
 
 Result<CommitNumber> JournalCore::append_horizon(const ShardState& state, uint64_t horizon) {
@@ -131,7 +162,7 @@ Result<CommitNumber> JournalCore::append_horizon(const ShardState& state, uint64
 
 Result<CommitNumber> JournalCore::append_system(const ShardFacts& facts, uint64_t arrival_ns) {
     const auto payload = encode_fact(facts);
-    const auto target = begin_run(static_cast<uint32_t>(payload.size()));
+    const auto target = begin(static_cast<uint32_t>(payload.size()), SegmentPool::For::kFacts);
     if (!target) return target.error();
     RunHeader header;
     header.shard = facts.shard.value;

@@ -10,6 +10,7 @@
 // two writes in flight never share a block; a submitted buffer is frozen; a sync covers only writes reaped before it was
 // submitted; after a failed write or sync nothing is acknowledged until the journal has been reopened.
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -64,6 +65,15 @@ struct Mutants {
     bool accept_repeated_batch = false;  // (shard/) A repeated batch number is stored again.
 };
 
+/// What the journals of a box may take up together. Each has kGuaranteedSegments to itself, enough to go on writing; the rest is
+/// whoever's takes it first. Shared by the cores.
+struct StoreBudget {
+    uint64_t shared_bytes_max = UINT64_MAX;
+    std::atomic<uint64_t> shared_bytes{0};
+};
+/// Two that are ready, the live one, two sealed ones that are kept whatever is in them, and one that is being sealed.
+inline constexpr uint64_t kGuaranteedSegments = 6;
+
 struct JournalOptions {
     JournalId id;
     uint64_t box_id_high = 0;
@@ -83,7 +93,9 @@ struct JournalOptions {
     uint64_t producer_idle_ns_max = 3600ULL * 1000000000ULL;
     uint32_t read_buffer_count = 8;              // Device reads under way at once, all readers together.
     uint32_t read_buffer_bytes = 1U << 20U;      // Longer runs draw on one reserve buffer of kFramePayloadBytesMax.
-    uint64_t disk_reserve_bytes = 256ULL << 20U; // Free space never touched by preparing segments.
+    uint64_t disk_reserve_bytes = 256ULL << 20U; // Free space never touched by preparing segments, but to start at all.
+    StoreBudget* budget = nullptr;               // Null: the disk is the limit.
+    bool trim_when_full = false;                 // Without room for records the oldest are trimmed; else new ones are refused.
     bool cleaner = true;                         // Moves the little that is alive out of mostly dead segments.
     uint64_t cleaner_bytes_per_s = 64ULL << 20U; // Read and written by it together, at most; 256 KiB at a time.
     uint64_t cleaner_pause_ns = 4'000'000;       // Between two of its operations while producers' commits wait.
@@ -163,6 +175,7 @@ struct JournalStats {
     uint64_t segments_live = 0;
     uint64_t segments_ready = 0;
     uint64_t segments_recycled = 0;
+    uint64_t segments_trimmed = 0;     // Given up to make room, whatever their retention.
     uint64_t damaged_run_count = 0;
     uint64_t alive_bytes = 0;          // Now, of runs above a horizon; what has not been looked at yet counts whole.
     uint64_t used_bytes = 0;           // Now, of all segments with runs in them.
@@ -196,7 +209,8 @@ class Journal {
 
     // -- Appending. One run at a time: begin_run, fill, finish_run or abandon_run.
     /// Room for a run of `stored_bytes` in the open commit, 8-byte aligned. The bytes are the caller's until finish or abandon.
-    /// Errors: kBusy (window full: the device is behind), kDiskFull (no segment ready and none can be made), kJournalFailed.
+    /// Errors: kBusy (window full: the device is behind), kDiskFull, kStoreFull (no segment for records is ready and none can be
+    /// made: the last one is kept for facts, without which nothing could be trimmed or deleted), kJournalFailed.
     virtual Result<std::span<std::byte>> begin_run(uint32_t stored_bytes) = 0;
     /// Takes the run into the open commit. magic and header_crc are filled in here; payload_crc must be right.
     /// Runs of a shard must come with rising first_sequence and arrival_ns that never falls (asserted).
@@ -242,8 +256,14 @@ class Journal {
     // -- Retention.
     /// Raises logical horizons of shards by time: everything that arrived before (`now` - retention_ms) is trimmed, journaled
     /// first, then segments in which nothing is above a horizon are recycled. `retention_now_ns`: retention's own clock (wall ns).
-    /// Cheap; call about once a second.
+    /// Cheap; call about once a second. 0: time stands still, but retention by bytes goes on.
     virtual void retain(uint64_t retention_now_ns) = 0;
+    /// Bytes of the stream's runs that are here and above the horizons. What was here at start is counted by the first calls of
+    /// retain(). Trimmed bytes count no more when their horizon has been decided on.
+    virtual uint64_t stored_bytes(StreamId stream) const = 0;
+    /// Trims the oldest of the stream with the next retain(), until about `bytes` are left: to within an extent (256 KiB as a
+    /// rule) of each shard. What came in the newest instant stays.
+    virtual void limit_stream(StreamId stream, uint64_t bytes) = 0;
 
     /// Seals the open segment with a footer so that the next open() scans nothing. Blocking. kOk also when nothing was written.
     virtual Status close() = 0;

@@ -62,6 +62,8 @@ class JournalCore final : public Journal {
     SequenceNumber trim_horizon(ShardId shard) const override;
 
     void retain(uint64_t retention_now_ns) override;
+    uint64_t stored_bytes(StreamId stream) const override;
+    void limit_stream(StreamId stream, uint64_t bytes) override;
     Status close() override;
 
     const JournalStats& stats() const override { return context_.stats; }
@@ -88,7 +90,10 @@ class JournalCore final : public Journal {
     };
 
     bool fits_segment(uint64_t run_bytes) const;
-    Status rotate();
+    Result<std::span<std::byte>> begin(uint32_t stored_bytes, SegmentPool::For purpose);
+    Status rotate(SegmentPool::For purpose);
+    void attach_usage(ShardState& state);
+    void detach_usage(ShardState& state);
     void add_run(const RunHeader& header, ShardState& state);
     void reset_live_index();
     FooterSource footer_source() { return {shards_, producers_, extents_}; }

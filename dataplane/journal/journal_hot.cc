@@ -5,6 +5,12 @@
 #include "wire/base/assert.h"
 
 namespace eagre::journal {
+namespace {
+
+// Of the live segment, while no other is ready: hundreds of horizons and deletions.
+constexpr uint64_t kFactReserveBytes = 256 * 1024;
+
+}  // namespace
 
 // Room is kept for the footer that the segment would need if one more run of a new shard and a new
 // producer came.
@@ -16,13 +22,24 @@ bool JournalCore::fits_segment(uint64_t run_bytes) const {
 }
 
 Result<std::span<std::byte>> JournalCore::begin_run(uint32_t stored_bytes) {
+    return begin(stored_bytes, SegmentPool::For::kRecords);
+}
+
+Result<std::span<std::byte>> JournalCore::begin(uint32_t stored_bytes, SegmentPool::For purpose) {
     EAGRE_ASSERT_EQ(stored_bytes % 8, 0U);
     EAGRE_ASSERT_GT(stored_bytes, 0U);
     if (context_.failed() || closed_) return Errc::kJournalFailed;
     if (stored_bytes > run_bytes_max_) return error_of(Errc::kRecordTooLarge, run_bytes_max_);
     if (runs_.next_serial() - writer_.durable_serial() >= runs_.capacity()) return Errc::kBusy;
-    if (!fits_segment(sizeof(RunHeader) + stored_bytes)) {
-        if (auto status = rotate(); !status) return status.error();
+    // While no segment is ready, what is left of this one may be all there is for the facts that make room again.
+    uint64_t kept_bytes = 0;
+    if (purpose == SegmentPool::For::kRecords && pool_.ready_count() == 0) {
+        if (pool_.disk_full()) return pool_.full_code();
+        const bool empty = !writer_.open_has_runs() && writer_.sealed_end_offset() == kSegmentDataOffset;
+        if (!empty) kept_bytes = std::min(kFactReserveBytes, context_.options.segment_bytes / 16);
+    }
+    if (!fits_segment(sizeof(RunHeader) + stored_bytes + kept_bytes)) {
+        if (auto status = rotate(purpose); !status) return status.error();
         if (!fits_segment(sizeof(RunHeader) + stored_bytes))
             return error_of(Errc::kRecordTooLarge, run_bytes_max_);
     }
@@ -59,6 +76,8 @@ void JournalCore::add_run(const RunHeader& header, ShardState& state) {
                   writer_.run_offset(), header.first_sequence, header.arrival_ns,
                   header.record_count});
     if (state.segment_first_sequence == 0) state.segment_first_sequence = header.first_sequence;
+    if (state.usage == nullptr) attach_usage(state);
+    if (state.usage != nullptr) state.usage->add(header.arrival_ns, sizeof(RunHeader) + header.stored_bytes);
     state.last_serial =
         runs_.add({writer_.run_position(), header.first_sequence, header.record_count, state.slot},
                   state.last_serial);
@@ -80,14 +99,15 @@ void JournalCore::reset_live_index() {
 
 // Leaves the full segment for the next one. Its footer is a snapshot of this moment; header and
 // footer are written while the first commits of the new segment gather.
-Status JournalCore::rotate() {
+Status JournalCore::rotate(SegmentPool::For purpose) {
     if (sealer_.busy() || !writer_.can_seal()) return Errc::kBusy;
     Segment& full = writer_.segment();
     if (!writer_.open_has_runs() && writer_.sealed_end_offset() == kSegmentDataOffset)
         return Errc::kRecordTooLarge;
     if (!full.header_written) return Errc::kBusy;
-    Segment* next = pool_.take_ready();
-    if (next == nullptr) return pool_.disk_full() ? Errc::kDiskFull : Errc::kBusy;
+    Segment* next = pool_.take_ready(purpose);
+    if (next == nullptr) return pool_.disk_full() ? pool_.full_code() : Errc::kBusy;
+    full.usage_noted = true;
     if (writer_.open_has_runs()) writer_.seal_open();
     const SegmentSealer::End end = segment_end(0);
     sealer_.begin(full, end, footer_source());

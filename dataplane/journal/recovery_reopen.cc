@@ -117,7 +117,7 @@ Status Recovery::reopen_old_tail() {
 Status Recovery::take_segment(Segment*& segment, bool fresh) {
     EAGRE_ASSERT(!fresh || core_.pool_.ready_count() == 0);
     const bool ready = pump([&] {
-        if (segment == nullptr) segment = core_.pool_.take_ready();
+        if (segment == nullptr) segment = core_.pool_.take_ready(SegmentPool::For::kFacts);
         return segment != nullptr || core_.pool_.disk_full();
     });
     if (segment != nullptr) return {};
@@ -193,7 +193,8 @@ void Recovery::fill_report() {
         if (segment->state == Segment::State::kSealed) ++report.sealed_segment_count;
     }
     for (const uint32_t slot : core_.shards_.sorted()) {
-        const ShardState& state = core_.shards_.at_slot(slot);
+        ShardState& state = core_.shards_.at_slot(slot);
+        core_.attach_usage(state);
         ShardFacts facts = state.facts;
         facts.next_sequence = SequenceNumber{state.durable_next};
         facts.last_arrival_ns = state.last_arrival_ns;

@@ -34,9 +34,66 @@ void Retention::reconsider() {
     for (Segment* segment : chain_.segments()) segment->retention_due_ns = 0;
 }
 
+// What arrived before goes: by age, or because newer records need its place.
+uint64_t Retention::limit_ns(const ShardState& state) const {
+    const uint64_t kept_ns = retention_ns(state);
+    const uint64_t by_age_ns = kept_ns == 0 || now_ns_ <= kept_ns ? 0 : now_ns_ - kept_ns;
+    return std::max(by_age_ns, state.usage == nullptr ? 0 : state.usage->floor_ns());
+}
+
+// Segments that end before the old floor have nothing of the stream any more, those that begin behind the new one keep all.
+void Retention::limit(StreamUsage& usage, uint64_t bytes) {
+    const uint64_t before_ns = usage.floor_ns();
+    if (!usage.raise_floor(usage.floor_for(bytes))) return;
+    for (Segment* segment : chain_.segments()) {
+        if (segment->state != Segment::State::kSealed) continue;
+        const Trailer& trailer = segment->trailer;
+        if (trailer.last_arrival_ns >= before_ns && trailer.first_arrival_ns <= usage.floor_ns()) segment->retention_due_ns = 0;
+    }
+}
+
+// With no room for records and none to be had, the oldest segment goes, whatever is in it.
+void Retention::make_room() {
+    if (active_ || !context_.options.trim_when_full || !pool_.short_of_room()) return;
+    const auto& segments = chain_.segments();
+    const auto oldest = std::find_if(segments.begin(), segments.end(), [this](const Segment* segment) {
+        return segment->state == Segment::State::kSealed && !segment->dying && segment->pins == 0 && !kept(*segment);
+    });
+    if (oldest == segments.end()) return;
+    given_up_number_ = (*oldest)->number();
+    (*oldest)->retention_due_ns = 0;
+    ++context_.stats.segments_trimmed;
+    active_ = true;
+    pass_number_ = given_up_number_;
+    begin_segment();
+}
+
+// What a segment holds of a stream, the first time that it is looked at: what was appended since the start has been counted
+// as it came.
+void Retention::note_usage(const Segment& segment, const DirectoryEntry& entry) {
+    if (segment.usage_noted || entry_index_ < noted_index_) return;
+    noted_index_ = entry_index_ + 1;
+    const ShardState* state = shards_.find(entry.shard);
+    if (entry.extent_count == 0 || state == nullptr || state->usage == nullptr) return;
+    const uint64_t records = entry.next_sequence - std::min(entry.first_sequence, entry.next_sequence);
+    if (records == 0) return;
+    uint64_t bytes = entry.run_bytes;
+    if (bytes == 0) {
+        // An older build sealed it: its extents are about as large as those of others.
+        bytes = (segment.trailer.end_bytes - kSegmentDataOffset) / std::max(segment.trailer.extent_count, 1U) * entry.extent_count;
+    }
+    const uint64_t above = entry.next_sequence - std::clamp(horizon_of(*state), entry.first_sequence, entry.next_sequence);
+    bytes = static_cast<uint64_t>(static_cast<double>(bytes) * static_cast<double>(above) / static_cast<double>(records));
+    state->usage->note(entry.first_arrival_ns, entry.last_arrival_ns, bytes);
+}
+
 void Retention::retain(JournalCore& journal, uint64_t retention_now_ns) {
     now_ns_ = std::max(now_ns_, retention_now_ns);
     if (context_.failed()) return;
+    for (const auto& [stream, usage] : shards_.usages.all()) {
+        const uint64_t kept_ns = usage->retention_ms * kNsPerMs;
+        if (kept_ns != 0 && now_ns_ > kept_ns) usage->forget_before(now_ns_ - kept_ns);
+    }
     raise_recent(journal);
     if (active_) return;
     active_ = true;
@@ -50,6 +107,7 @@ void Retention::retain(JournalCore& journal, uint64_t retention_now_ns) {
 
 void Retention::begin_segment() {
     entry_index_ = 0;
+    noted_index_ = 0;
     alive_ = false;
     due_ns_ = UINT64_MAX;
     alive_count_.reset();
@@ -71,14 +129,13 @@ void Retention::raise_recent(JournalCore& journal) {
     for (uint32_t slot = 0; slot < shards_.slot_count(); ++slot) {
         if (!shards_.used(slot)) continue;
         ShardState& state = shards_.at_slot(slot);
-        const uint64_t kept_ns = retention_ns(state);
-        if (kept_ns == 0 || state.facts.deleted || now_ns_ <= kept_ns) continue;
-        const uint64_t limit_ns = now_ns_ - kept_ns;
+        const uint64_t oldest_ns = limit_ns(state);
+        if (state.facts.deleted || oldest_ns == 0) continue;
         uint64_t horizon = 0;
-        if (state.last_arrival_ns < limit_ns) {
+        if (state.last_arrival_ns < oldest_ns) {
             horizon = state.durable_next;
         } else {
-            const uint32_t index = live_extents_.find_time(slot, limit_ns);
+            const uint32_t index = live_extents_.find_time(slot, oldest_ns);
             if (index != ExtentIndex::kNone)
                 horizon = live_extents_.at(index).extent.first_sequence;
         }
@@ -94,12 +151,15 @@ Retention::Outcome Retention::examine(JournalCore& journal, Segment& segment) {
             segment.state = Segment::State::kUnindexed;
             return Outcome::kDone;
         }
-        if (!entry || examine_shard(journal, segment, *entry) == Outcome::kWait)
-            return Outcome::kWait;
+        if (!entry) return Outcome::kWait;
+        note_usage(segment, *entry);
+        if (examine_shard(journal, segment, *entry) == Outcome::kWait) return Outcome::kWait;
         const ShardState* state = shards_.find(entry->shard);
         alive_count_.add(*entry, state, state == nullptr ? 0 : horizon_of(*state));
     }
     if (entry_index_ < segment.trailer.shard_count) return Outcome::kWait;
+    segment.usage_noted = true;
+    if (segment.number() == given_up_number_) given_up_number_ = 0;
     segment.retention_due_ns = due_ns_;
     segment.alive_bytes = alive_count_.bytes(segment);
     segment.dies_ns = alive_count_.dies_ns();
@@ -113,13 +173,17 @@ Retention::Outcome Retention::examine_shard(JournalCore& journal, Segment& segme
     // A shard that is not known any more was deleted, and its facts dropped with its last segment.
     if (entry.extent_count == 0 || state == nullptr || state->facts.deleted) return Outcome::kDone;
     if (horizon_of(*state) >= entry.next_sequence) return Outcome::kDone;
-    const uint64_t kept_ns = retention_ns(*state);
-    if (kept_ns == 0) {
+    if (segment.number() == given_up_number_) {
+        if (!raise(journal, *state, entry.next_sequence)) return Outcome::kWait;
+        if (state->usage != nullptr) state->usage->forget_before(entry.last_arrival_ns + 1);
+        return Outcome::kDone;
+    }
+    const uint64_t oldest_ns = limit_ns(*state);
+    if (oldest_ns == 0 && retention_ns(*state) == 0) {
         alive_ = true;
         return Outcome::kDone;
     }
-    const uint64_t limit_ns = now_ns_ > kept_ns ? now_ns_ - kept_ns : 0;
-    if (entry.last_arrival_ns < limit_ns) {
+    if (entry.last_arrival_ns < oldest_ns) {
         return raise(journal, *state, entry.next_sequence) ? Outcome::kDone : Outcome::kWait;
     }
     // The last extent that began before the limit: all in front of it is older still.
@@ -135,7 +199,7 @@ Retention::Outcome Retention::examine_shard(JournalCore& journal, Segment& segme
             alive_ = true;
             return Outcome::kDone;
         }
-        if (extent->arrival_ns < limit_ns) {
+        if (extent->arrival_ns < oldest_ns) {
             horizon = extent->first_sequence;
             low = middle + 1;
         } else {
@@ -145,7 +209,7 @@ Retention::Outcome Retention::examine_shard(JournalCore& journal, Segment& segme
     }
     if (!raise(journal, *state, horizon)) return Outcome::kWait;
     alive_ = true;
-    due_ns_ = std::min(due_ns_, next_ns + kept_ns + 1);
+    if (retention_ns(*state) != 0) due_ns_ = std::min(due_ns_, next_ns + retention_ns(*state) + 1);
     return Outcome::kDone;
 }
 
@@ -215,6 +279,7 @@ void Retention::poll(JournalCore& journal, uint64_t durable_number) {
         pending_[i] = pending_.back();
         pending_.pop_back();
     }
+    make_room();
     if (!active_ || context_.failed()) return;
     for (size_t i = 0; i < chain_.segments().size(); ++i) {
         Segment* segment = chain_.segments()[i];

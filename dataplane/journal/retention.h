@@ -33,6 +33,8 @@ class Retention {
     /// Goes on with what waited for the device; lets horizons take effect that are durable;
     /// recycles.
     void poll(JournalCore& journal, uint64_t durable_number);
+    /// Only about `bytes` of the stream may stay: decides from when on, for the next pass.
+    void limit(StreamUsage& usage, uint64_t bytes);
     /// Retention or life of a shard has changed: everything is due again.
     void reconsider();
     /// The segments in the chain are others now: the one that was being looked at is looked at from its beginning.
@@ -46,6 +48,9 @@ class Retention {
   private:
     enum class Outcome : uint8_t { kDone, kWait };
     void begin_segment();
+    uint64_t limit_ns(const ShardState& state) const;
+    void note_usage(const Segment& segment, const DirectoryEntry& entry);
+    void make_room();
     void raise_recent(JournalCore& journal);
     bool raise(JournalCore& journal, ShardState& state, uint64_t horizon);
     Outcome examine(JournalCore& journal, Segment& segment);
@@ -72,6 +77,8 @@ class Retention {
     uint64_t pass_count_ = 0;
     bool pass_counted_ = true;
     size_t review_index_ = 0;   // Of the segment that is due again next, whatever happens.
+    uint32_t noted_index_ = 0;  // Directory entries before this one have been counted as used.
+    uint64_t given_up_number_ = 0;  // Segment that goes, whatever is in it, to make room; 0: none.
     uint64_t due_ns_ = 0;       // Earliest time at which something in it can go.
 };
 

@@ -22,6 +22,12 @@ constexpr uint64_t kNsPerS = 1'000'000'000;
 
 SegmentPool::SegmentPool(Context& context) : context_(context) {}
 
+// What it took of the box's limit is free for whoever opens the journal next.
+SegmentPool::~SegmentPool() {
+    if (context_.options.budget != nullptr && segments_.size() > kGuaranteedSegments)
+        context_.options.budget->shared_bytes -= (segments_.size() - kGuaranteedSegments) * context_.options.segment_bytes;
+}
+
 Status SegmentPool::start() {
     for (auto [buffer, bytes] :
          {std::pair{&zeros_, std::min(kZeroBytesInHurry, context_.options.segment_bytes)}, std::pair{&header_page_, kPageBytes},
@@ -37,6 +43,8 @@ Status SegmentPool::start() {
 
 Segment& SegmentPool::adopt(std::unique_ptr<Segment> segment) {
     segments_.push_back(std::move(segment));
+    if (context_.options.budget != nullptr && segments_.size() > kGuaranteedSegments)
+        context_.options.budget->shared_bytes += context_.options.segment_bytes;
     Segment& adopted = *segments_.back();
     // Lists never outgrow the number of files, so that moving between them does not allocate.
     ready_.reserve(segments_.capacity());
@@ -50,11 +58,15 @@ void SegmentPool::remove(Segment& segment) {
     (void)context_.device.files().remove(segment.path);
     std::erase(ready_, &segment);
     std::erase(recycled_, &segment);
+    if (context_.options.budget != nullptr && segments_.size() > kGuaranteedSegments)
+        context_.options.budget->shared_bytes -= context_.options.segment_bytes;
     std::erase_if(segments_, [&](const auto& owned) { return owned.get() == &segment; });
 }
 
-Segment* SegmentPool::take_ready() {
-    if (ready_.empty()) {
+// A file that is being filled with zeros has its blocks already.
+Segment* SegmentPool::take_ready(For purpose) {
+    const bool last = ready_.size() == 1 && job_ == nullptr;
+    if (ready_.empty() || (purpose == For::kRecords && last)) {
         wanted_ = true;
         return nullptr;
     }
@@ -65,7 +77,7 @@ Segment* SegmentPool::take_ready() {
 }
 
 Segment* SegmentPool::take_spare() {
-    spare_wanted_ = ready_.size() < 2;
+    spare_wanted_ = ready_.size() <= kReadyEnough;
     if (spare_wanted_) return nullptr;
     Segment* segment = ready_.back();
     ready_.pop_back();
@@ -76,10 +88,11 @@ Segment* SegmentPool::take_spare() {
 void SegmentPool::recycle(Segment& segment) {
     EAGRE_ASSERT_EQ(segment.pins, 0U);
     ++context_.stats.segments_recycled;
-    if (segment.retire_file) {
+    if (segment.retire_file || over_budget()) {
         remove(segment);
         return;
     }
+    segment.usage_noted = false;
     segment.state = Segment::State::kPreparing;
     segment.dying = false;
     segment.unmovable = false;
@@ -114,7 +127,7 @@ void SegmentPool::poll(uint64_t now_ns, bool full_load) {
 }
 
 void SegmentPool::shrink(uint64_t now_ns) {
-    if (ready_.size() <= std::max(context_.options.ready_segment_count, 1U) + kReadySpare) {
+    if (ready_.size() <= ready_wanted() + kReadySpare) {
         surplus_ns_ = now_ns;
         return;
     }
@@ -128,10 +141,11 @@ void SegmentPool::begin_job(uint64_t now_ns) {
     if (!recycled_.empty()) {
         job_ = recycled_.back();
         recycled_.pop_back();
+        out_of_space_ = false;
         mark_ready();
         return;
     }
-    if (ready_.size() >= std::max(context_.options.ready_segment_count, 1U) + (spare_wanted_ ? 1 : 0)) return;
+    if (ready_.size() >= ready_wanted() + (spare_wanted_ ? 1 : 0)) return;
     // Making a file blocks the core for milliseconds: records that are on their way wait for it only when they must.
     if (!quiet(now_ns) && ready_.size() >= kReadyEnough) return;
     if (now_ns < retry_ns_ || !create_file(now_ns)) return;
@@ -140,19 +154,34 @@ void SegmentPool::begin_job(uint64_t now_ns) {
     stage_ = Stage::kZero;
 }
 
+// Two cores that ask at once may both be told yes: the limit is then passed by a segment, and kept from there.
+bool SegmentPool::budget_allows() const {
+    const StoreBudget* budget = context_.options.budget;
+    if (budget == nullptr || segments_.size() < kGuaranteedSegments) return true;
+    return budget->shared_bytes + context_.options.segment_bytes <= budget->shared_bytes_max;
+}
+
+bool SegmentPool::over_budget() const {
+    const StoreBudget* budget = context_.options.budget;
+    return budget != nullptr && segments_.size() > kGuaranteedSegments && budget->shared_bytes > budget->shared_bytes_max;
+}
+
 bool SegmentPool::create_file(uint64_t now_ns) {
     io::Files& files = context_.device.files();
     // The cleaner's spare is a wish: without room for it nobody waits.
-    const bool needed = ready_.size() < std::max(context_.options.ready_segment_count, 1U);
-    const auto full = [&] {
+    const bool needed = ready_.size() < ready_wanted();
+    const auto full = [&](Errc code) {
         context_.stats.disk_full = context_.stats.disk_full || needed;
+        if (needed) full_code_ = code;
         retry_ns_ = now_ns + kDiskFullRetryNs;
         return false;
     };
+    // A journal that could not be opened could not make room either.
+    const bool opening = opening_ && ready_.empty();
+    if (!opening && !budget_allows()) return full(Errc::kStoreFull);
     const auto free_bytes = files.free_bytes();
-    if (!free_bytes ||
-        *free_bytes < context_.options.segment_bytes + context_.options.disk_reserve_bytes)
-        return full();
+    const uint64_t reserve_bytes = opening ? 0 : context_.options.disk_reserve_bytes;
+    if (!free_bytes || *free_bytes < context_.options.segment_bytes + reserve_bytes) return full(Errc::kDiskFull);
     char name[40];
     (void)std::snprintf(name, sizeof(name), "/segment-%06u.eagre", next_file_);
     auto segment = std::make_unique<Segment>();
@@ -160,7 +189,7 @@ bool SegmentPool::create_file(uint64_t now_ns) {
     auto file = files.create(segment->path, context_.options.segment_bytes);
     if (!file) {
         (void)files.remove(segment->path);
-        return full();
+        return full(Errc::kDiskFull);
     }
     segment->file = *file;
     ++next_file_;
@@ -243,6 +272,7 @@ void SegmentPool::mark_ready() {
 
 void SegmentPool::drop_job(uint64_t now_ns) {
     context_.stats.disk_full = true;
+    full_code_ = Errc::kDiskFull;
     retry_ns_ = now_ns + kDiskFullRetryNs;
     stage_ = Stage::kIdle;
     remove(*job_);
@@ -250,7 +280,8 @@ void SegmentPool::drop_job(uint64_t now_ns) {
 }
 
 void SegmentPool::on_done(DeviceOp& op, uint64_t now_ns) {
-    if (op.result == -ENOSPC && stage_ == Stage::kZero && &op != &header_op_) {
+    if (op.result == -ENOSPC && &op != &header_op_) {
+        // Nothing of anybody's is in the file that is being prepared.
         out_of_space_ = true;
     } else if (op.result < 0 || !op.moved_all()) {
         context_.fail();
@@ -260,11 +291,13 @@ void SegmentPool::on_done(DeviceOp& op, uint64_t now_ns) {
         header_segment_->header_written = true;
         return;
     }
+    if (out_of_space_) {
+        drop_job(now_ns);
+        return;
+    }
     switch (stage_) {
         case Stage::kZero:
-            if (out_of_space_) {
-                drop_job(now_ns);
-            } else if (zeroed_bytes_ == context_.options.segment_bytes) {
+            if (zeroed_bytes_ == context_.options.segment_bytes) {
                 sync_job(Stage::kZeroSync);
             }
             return;

@@ -33,6 +33,7 @@ struct Segment {
     bool header_written = false;  // Live: a sync submitted from now on covers the header.
     bool dying = false;           // Nothing in it is alive once commit `dying_commit` is durable.
     bool unmovable = false;       // The cleaner found damage in it: it stays until all of it is dead.
+    bool usage_noted = false;     // What it holds has been counted (StreamUsage).
     uint32_t pins = 0;            // Reads under way, and the cleaner's work.
     uint64_t dying_commit = 0;
     uint64_t retention_due_ns = 0;  // Retention has nothing to do here before.
@@ -61,6 +62,7 @@ inline constexpr uint64_t kRemovePauseQuietNs = 20'000'000;
 class SegmentPool final : public OpOwner {
   public:
     explicit SegmentPool(Context& context);
+    ~SegmentPool() override;
     /// Errors: kIo (memory).
     Status start();
     static constexpr size_t kOpCount = 8;
@@ -73,11 +75,19 @@ class SegmentPool final : public OpOwner {
     /// Makes new names start behind every name that was there at start.
     void reserve_names(uint32_t next_file) { next_file_ = next_file; }
 
-    /// A segment that is ready, or null: then a producer waits, and preparing knows no rate.
-    Segment* take_ready();
+    /// Recovery is done: from now on the reserve of the disk is not touched.
+    void opened() { opening_ = false; }
+    enum class For : uint8_t { kRecords, kFacts };
+    /// A segment that is ready, or null: then a producer waits, and preparing knows no rate. Records don't get the last one, as
+    /// long as it is not certain that another can be made.
+    Segment* take_ready(For purpose);
     bool disk_full() const { return context_.stats.disk_full; }
+    /// Why no segment can be made: kDiskFull or kStoreFull.
+    Errc full_code() const { return full_code_; }
+    /// Records wait, or will soon, and nothing that could become ready is left.
+    bool short_of_room() const { return disk_full() && job_ == nullptr && recycled_.empty() && ready_.size() < kReadyEnough; }
     size_t ready_count() const { return ready_.size(); }
-    /// A ready segment for the cleaner, which leaves one for producers; null: none now, and one more is made.
+    /// A ready segment for the cleaner, which leaves kReadyEnough for producers and facts; null: none now, and one more is made.
     Segment* take_spare();
     /// Nothing in it is needed: it becomes ready again.
     void recycle(Segment& segment);
@@ -101,8 +111,11 @@ class SegmentPool final : public OpOwner {
     void earn(uint64_t now_ns);
     void zero_more(bool full_load);
     bool quiet(uint64_t now_ns) const { return now_ns - last_commit_ns_ >= kQuietNs; }
-    bool hurried() const { return wanted_ && ready_.empty(); }
     void shrink(uint64_t now_ns);
+    bool hurried() const { return wanted_ && ready_.size() < kReadyEnough; }
+    size_t ready_wanted() const { return std::max<size_t>(context_.options.ready_segment_count, kReadyEnough); }
+    bool budget_allows() const;
+    bool over_budget() const;
     void mark_ready();
     void sync_job(Stage stage);
     void drop_job(uint64_t now_ns);
@@ -131,6 +144,8 @@ class SegmentPool final : public OpOwner {
     uint32_t next_file_ = 0;
     bool wanted_ = false;
     bool spare_wanted_ = false;
+    bool opening_ = true;
+    Errc full_code_ = Errc::kDiskFull;
     bool out_of_space_ = false;  // A zero write hit ENOSPC.
 };
 

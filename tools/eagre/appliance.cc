@@ -49,6 +49,10 @@ void Appliance::start_dataplane() {
     for (const std::string& directory : options_.also)
         arguments.insert(arguments.end(), {"--also", directory});
     if (!options_.cores.empty()) arguments.insert(arguments.end(), {"--cores", options_.cores});
+    if (!options_.store_bytes_max.empty())
+        arguments.insert(arguments.end(), {"--store-bytes-max", options_.store_bytes_max});
+    if (!options_.when_full.empty())
+        arguments.insert(arguments.end(), {"--when-full", options_.when_full});
     if (options_.insecure) arguments.emplace_back("--insecure");
     arguments.insert(arguments.end(), {"--auth", options_.auth});
     if (!options_.tls_cert.empty())

@@ -17,6 +17,8 @@ struct ApplianceOptions {
     std::string data;
     std::vector<std::string> also;  // As eagred's --also.
     std::string cores;  // As eagred's --cores; empty: its default.
+    std::string store_bytes_max;  // As eagred's; empty: as much as the disk has.
+    std::string when_full;        // As eagred's; empty: its default.
     std::string listen = "127.0.0.1";
     uint16_t port = kPortDefault;  // 0: any free one.
     bool insecure = false;

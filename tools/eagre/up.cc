@@ -86,6 +86,12 @@ void add_up(CLI::App& app, int& status) {
         ->add_option("--wait", options->wait,
                      "How an idle core waits: spin, adaptive or block [adaptive]")
         ->check(CLI::IsMember({"spin", "adaptive", "block"}));
+    command->add_option("--store-bytes-max", options->store_bytes_max,
+                        "All that is stored takes up at most so much: 100G [as much as the disk has]");
+    command
+        ->add_option("--when-full", options->when_full,
+                     "refuse: writes wait until there is room; trim-oldest: the oldest records make room [refuse]")
+        ->check(CLI::IsMember({"refuse", "trim-oldest"}));
     command
         ->add_option("--cleaner", options->cleaner,
                      "Move what is alive out of mostly dead segments: on or off [on]")
@@ -107,6 +113,7 @@ void add_up(CLI::App& app, int& status) {
         "  eagre up --data /var/lib/eagre --also /mnt/nvme1/eagre\n"
         "  eagre up --listen 0.0.0.0 --auth on        for those who have a key\n"
         "  eagre up --listen 0.0.0.0 --insecure       on a network that you trust\n"
+        "  eagre up --store-bytes-max 100G --when-full trim-oldest\n"
         "  eagre up --port 0 --eagred=--segment-bytes=67108864");
     command->callback([options, &status] { status = run_up(*options); });
 }

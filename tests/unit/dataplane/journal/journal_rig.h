@@ -3,6 +3,7 @@
 // acknowledged, and the comparison of both with what readers give back.
 
 #include <cstring>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -68,7 +69,7 @@ class JournalRig {
     Status start() {
         stop();
         node = &world.start_node(*disk);
-        io::Io io = node->io();
+        io::Io io = wrap ? wrap(node->io()) : node->io();
         auto opened = Journal::open(io, options);
         if (!opened) return opened.error();
         journal = std::move(*opened);
@@ -250,6 +251,7 @@ class JournalRig {
     }
 
     JournalOptions options;
+    std::function<io::Io(io::Io)> wrap;  // Stands between the journal and its simulated I/O.
     io::sim::SimWorld world;
     std::unique_ptr<io::sim::SimDisk> disk;
     io::sim::SimNode* node = nullptr;
