@@ -147,7 +147,7 @@ void SegmentPool::begin_job(uint64_t now_ns) {
     }
     if (ready_.size() >= ready_wanted() + (spare_wanted_ ? 1 : 0)) return;
     // Making a file blocks the core for milliseconds: records that are on their way wait for it only when they must.
-    if (!quiet(now_ns) && ready_.size() >= kReadyEnough) return;
+    if (!quiet(now_ns) && ready_.size() >= enough()) return;
     if (now_ns < retry_ns_ || !create_file(now_ns)) return;
     zeroed_bytes_ = 0;
     out_of_space_ = false;
@@ -212,7 +212,7 @@ void SegmentPool::earn(uint64_t now_ns) {
     credit_ns_ = now_ns;
     if (quiet(now_ns)) {
         zero_credit_bytes_ += earned_ns * (context_.options.prepare_bytes_per_s / 1000) / (kNsPerS / 1000);
-    } else if (ready_.size() < kReadyEnough) {
+    } else if (ready_.size() < enough()) {
         zero_credit_bytes_ += committed + committed / 4;
     }
     zero_credit_bytes_ = std::min(zero_credit_bytes_, 2 * kZeroBytes);

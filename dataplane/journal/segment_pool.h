@@ -111,6 +111,8 @@ class SegmentPool final : public OpOwner {
     void earn(uint64_t now_ns);
     void zero_more(bool full_load);
     bool quiet(uint64_t now_ns) const { return now_ns - last_commit_ns_ >= kQuietNs; }
+    /// While records come: one more when the cleaner waits for its spare.
+    size_t enough() const { return kReadyEnough + (spare_wanted_ ? 1 : 0); }
     void shrink(uint64_t now_ns);
     bool hurried() const { return wanted_ && ready_.size() < kReadyEnough; }
     size_t ready_wanted() const { return std::max<size_t>(context_.options.ready_segment_count, kReadyEnough); }
