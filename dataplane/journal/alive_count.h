@@ -10,6 +10,14 @@
 
 namespace eagre::journal {
 
+/// Of `bytes` that a segment has, those that the relocated segment before it has no copy of.
+inline uint64_t bytes_of_its_own(const Segment& segment, uint64_t bytes) {
+    if (segment.rest_offset <= kSegmentDataOffset || segment.trailer.end_bytes <= kSegmentDataOffset) return bytes;
+    const uint64_t end = segment.trailer.end_bytes;
+    return static_cast<uint64_t>(static_cast<double>(bytes) * static_cast<double>(end - std::min(segment.rest_offset, end)) /
+                                 static_cast<double>(end - kSegmentDataOffset));
+}
+
 class AliveCount {
   public:
     void reset() { *this = AliveCount(); }
@@ -37,10 +45,7 @@ class AliveCount {
         const uint64_t data_bytes = segment.trailer.end_bytes - kSegmentDataOffset;
         uint64_t alive = alive_bytes_;
         if (!bytes_known_ && records_ > 0) alive = share(data_bytes, alive_records_, records_);
-        // Of its beginning the relocated segment before it has a copy.
-        if (segment.rest_offset > kSegmentDataOffset && data_bytes > 0)
-            alive = share(alive, segment.trailer.end_bytes - std::min(segment.rest_offset, segment.trailer.end_bytes), data_bytes);
-        return std::min(alive, data_bytes);
+        return std::min(bytes_of_its_own(segment, alive), data_bytes);
     }
 
     /// When retention will have taken all of it; UINT64_MAX: never.

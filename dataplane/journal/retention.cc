@@ -84,7 +84,7 @@ void Retention::note_usage(const Segment& segment, const DirectoryEntry& entry) 
     }
     const uint64_t above = entry.next_sequence - std::clamp(horizon_of(*state), entry.first_sequence, entry.next_sequence);
     bytes = static_cast<uint64_t>(static_cast<double>(bytes) * static_cast<double>(above) / static_cast<double>(records));
-    state->usage->note(entry.first_arrival_ns, entry.last_arrival_ns, bytes);
+    state->usage->note(entry.first_arrival_ns, entry.last_arrival_ns, bytes_of_its_own(segment, bytes));
 }
 
 void Retention::retain(JournalCore& journal, uint64_t retention_now_ns) {
