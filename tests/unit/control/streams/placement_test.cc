@@ -76,7 +76,7 @@ TEST_F(Placing, NewShardsGoToTheEmptiestCoreAndThereToTheEmptiestJournal) {
     journal(0);
     journal(0, 1);
     journal(1);
-    stream("a", {0, 0, 1});
+    stream("a", {0, 0, 2});
     Placement placement(table, facts);
     EXPECT_EQ(placement.next().value, 2U) << "core 1 has one, core 0 two";
     EXPECT_EQ(placement.next().value, 1U) << "both have two, but journal 1 is empty";
