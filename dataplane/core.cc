@@ -23,7 +23,9 @@ Core::Core(Box& box, CoreIndex index, io::Io io)
 }
 
 Core::~Core() {
-    // The last users of journals and connections go first.
+    // Nobody is left to be told. The last users of journals and connections go first.
+    control_outlet_ = {};
+    relay_ = {};
     if (sessions_ != nullptr) sessions_->close_all();
     fanout_.reset();
     for (auto& entry : box_.events) {
