@@ -2,6 +2,7 @@
 // with back-off.
 #include <algorithm>
 #include <iterator>
+#include <set>
 #include <utility>
 
 #include "control/controller.h"
@@ -76,13 +77,34 @@ bool Controller::journals_complete(const streams::Stream& stream) const {
         [this](const catalog::ShardRow& shard) { return facts_.journal_available(shard.journal); });
 }
 
+namespace {
+
+// The planned shards, and those of their siblings that are facts already: a power failure may have left some children of one
+// parent and not the others, and the dataplane takes a parent's children together or not at all.
+std::vector<catalog::ShardRow> reshard_children(const streams::Stream& stream) {
+    std::set<ShardId> parents;
+    for (const catalog::ShardRow& shard : stream.shards) {
+        if (!streams::is_planned(shard)) continue;
+        for (const ShardId parent : {shard.parent, shard.adjacent_parent}) {
+            if (parent.value != 0) parents.insert(parent);
+        }
+    }
+    std::vector<catalog::ShardRow> children;
+    std::copy_if(stream.shards.begin(), stream.shards.end(), std::back_inserter(children), [&](const catalog::ShardRow& shard) {
+        return streams::is_planned(shard) || parents.count(shard.parent) != 0 || parents.count(shard.adjacent_parent) != 0;
+    });
+    return children;
+}
+
+}  // namespace
+
 void Controller::drive(const streams::Stream& stream, Drive& drive) {
     if (drive.command_id != 0 || transport_.monotonic_ns() < drive.retry_at_ns) return;
     const wire::CommandOp op = op_for(stream.row.state);
     std::vector<catalog::ShardRow> shards;
     if (op == wire::CommandOp::OpenStream) shards = stream.shards;
     if (op == wire::CommandOp::Reshard) {
-        std::copy_if(stream.shards.begin(), stream.shards.end(), std::back_inserter(shards), streams::is_planned);
+        shards = reshard_children(stream);
         crash_reshard_intended.reach();
     }
     if (op == wire::CommandOp::DeleteStream) crash_delete_intended.reach();

@@ -4,6 +4,8 @@
 
 #include <flatbuffers/flatbuffers.h>
 
+#include "wire/frame/aligned.h"
+
 namespace eagre::consumers {
 namespace {
 
@@ -38,6 +40,7 @@ Result<Ask> decode_ask(std::span<const std::byte> payload) {
     ask.start_position = table->start_position();
     ask.start_value = table->start_value();
     if (table->marks() == nullptr) return ask;
+    if (!frame::lies_aligned(table->marks())) return Errc::kBadSchema;
     ask.marks.reserve(table->marks()->size());
     for (const wire::GroupMark* mark : *table->marks()) {
         ask.marks.push_back({ShardId(mark->shard()), mark->token(), SequenceNumber(mark->next()),

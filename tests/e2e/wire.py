@@ -369,6 +369,8 @@ class Data(Connection):
                 for i, (key, data) in enumerate(batch_records(reply.payload)):
                     if reply.sequence + i >= wanted:
                         found.append((reply.sequence + i, key, data))
+            if ERRC.get(reply.flags) == "ShardClosed":
+                return found  # The end of a closed shard; its children are others.
             if reply.flags:
                 raise WireError(reply.flags, reply.detail)
             wanted = reply.sequence

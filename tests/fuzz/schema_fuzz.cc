@@ -6,6 +6,7 @@
 #include <flatbuffers/flatbuffers.h>
 
 #include "tests/fuzz/fuzz_input.h"
+#include "wire/frame/aligned.h"
 #include "wire/base/limits.h"
 #include "wire/identity/key_set.h"
 #include "wire/schema/admin_generated.h"
@@ -115,12 +116,14 @@ uint64_t read(const wire::AdminReply* reply) {
 uint64_t read(const wire::GroupRequest* request) {
     uint64_t sum = static_cast<uint64_t>(request->op()) + read(request->stream()) + read(request->group()) +
                    read(request->member()) + request->session() + request->wait_ms();
+    if (!frame::lies_aligned(request->marks())) return 0;
     for (uint32_t i = 0; request->marks() != nullptr && i < request->marks()->size(); ++i)
         sum += request->marks()->Get(i)->token() + request->marks()->Get(i)->flags();
     return sum;
 }
 uint64_t read(const wire::GroupReply* reply) {
     uint64_t sum = reply->session() + reply->version() + read(reply->message());
+    if (!frame::lies_aligned(reply->leases()) || !frame::lies_aligned(reply->refusals())) return 0;
     for (uint32_t i = 0; reply->leases() != nullptr && i < reply->leases()->size(); ++i)
         sum += reply->leases()->Get(i)->token() + reply->leases()->Get(i)->flags();
     for (uint32_t i = 0; reply->refusals() != nullptr && i < reply->refusals()->size(); ++i)

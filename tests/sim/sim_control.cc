@@ -17,6 +17,7 @@ namespace {
 constexpr uint64_t kAnswerNsMax = 20'000'000'000;
 constexpr size_t kShardCountMax = 40;   // Closed ones included: a journal of the simulator has 64.
 constexpr uint64_t kOpenCountMax = 6;
+constexpr int kAskTurnsMax = 50;
 
 }  // namespace
 
@@ -93,7 +94,10 @@ bool SimControl::reshard_some(const std::string& name, Prng& prng) {
     header.kind = frame::FrameKind::kCommand;
     header.correlation = 1;
     const Status queued = asker_->frames->send(header, std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize())));
-    return queued && asker_->frames->flush().has_value();
+    if (!queued) return false;
+    // A connection takes a while to be there; nobody but us hands on what waits for it.
+    for (int turn = 0; turn < kAskTurnsMax && asker_->frames->flush() && !asker_->frames->all_sent(); ++turn) world_.turn();
+    return asker_->frames->all_sent();
 }
 
 std::vector<std::pair<ShardId, ShardId>> SimControl::parents(const std::string& name) const {

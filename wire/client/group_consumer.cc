@@ -1,5 +1,6 @@
 // A member of a consumer group: one question of each kind under way at most (join, heartbeat, checkpoint, leave), one consumer
 // per leased shard.
+#include "wire/frame/aligned.h"
 #include "wire/client/group_consumer.h"
 
 #include <flatbuffers/flatbuffers.h>
@@ -264,6 +265,8 @@ void GroupConsumerImpl::take_reply(Question& question, GroupOp op, const FrameHe
     flatbuffers::Verifier verifier(bytes, payload.size(), 4, 2);
     if (payload.size() < 16 || !verifier.VerifyBuffer<wire::GroupReply>(nullptr)) return take_error(question, op, error_of(Errc::kBadSchema));
     const auto& reply = *flatbuffers::GetRoot<wire::GroupReply>(bytes);
+    if (!frame::lies_aligned(reply.leases()) || !frame::lies_aligned(reply.refusals()))
+        return take_error(question, op, error_of(Errc::kBadSchema));
     question = {};
     last_error_ = {};
     switch (op) {
