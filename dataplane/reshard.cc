@@ -99,11 +99,11 @@ Error Core::plan_reshard(const wire::Command& command, CommandPending& pending) 
     if (new_count == 0) return {};
     if (planned->shards.size() > kStreamShardCountMax) return error_of(Errc::kLimitExceeded, kStreamShardCountMax);
     if (directory_.shard_count() + new_count > kBoxShardCountMax) return error_of(Errc::kLimitExceeded, kBoxShardCountMax);
+    ShardId replaced;  // A parent that was split or merged before, into others.
     for (const ShardId parent : pending.shards) {
         for (const shard::ShardEntry& entry : known->shards) {
             const bool among = std::any_of(asked.shards.begin(), asked.shards.end(), [&](const auto& c) { return c.id == entry.id; });
-            // It was split or merged before, into others.
-            if (is_child_of(entry, parent) && !among) return error_of(Errc::kShardClosed, parent.value);
+            if (is_child_of(entry, parent) && !among) replaced = parent;
         }
         std::find_if(planned->shards.begin(), planned->shards.end(), [&](const auto& e) { return e.id == parent; })->open = false;
     }
@@ -113,6 +113,8 @@ Error Core::plan_reshard(const wire::Command& command, CommandPending& pending) 
         for (uint32_t id = 0; id < box_.journal_count; ++id) {
             if (!box_.journal_available[id]) return error_of(Errc::kUnavailable, id);
         }
+        // Of a parent whose children were not all durable when power was lost, the rest may still come: then there is no overlap.
+        if (replaced.value != 0) return error_of(Errc::kShardClosed, replaced.value);
         return error_of(Errc::kBadArgument);
     }
     pending.stream = std::move(planned);
