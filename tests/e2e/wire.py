@@ -369,6 +369,9 @@ class Data(Connection):
                 for i, (key, data) in enumerate(batch_records(reply.payload)):
                     if reply.sequence + i >= wanted:
                         found.append((reply.sequence + i, key, data))
+            if ERRC.get(reply.flags) == "SequenceTrimmed" and reply.detail > wanted:
+                wanted = reply.detail  # Where a child of another shard begins.
+                continue
             if ERRC.get(reply.flags) == "ShardClosed":
                 return found  # The end of a closed shard; its children are others.
             if reply.flags:

@@ -6,10 +6,11 @@
 
 namespace eagre::frame {
 
-/// True when `vector` (of scalars or structs of 8-byte alignment) is absent or its elements may be read.
+/// True when `vector` (of scalars or structs of 8-byte alignment) is absent or empty (where an empty one lies means nothing), or its
+/// elements may be read.
 template <class Vector>
 bool lies_aligned(const Vector* vector) {
-    return vector == nullptr || reinterpret_cast<uintptr_t>(vector->Data()) % 8 == 0;
+    return vector == nullptr || vector->size() == 0 || reinterpret_cast<uintptr_t>(vector->Data()) % 8 == 0;
 }
 
 }  // namespace eagre::frame
