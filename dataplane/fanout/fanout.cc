@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "wire/base/assert.h"
 
@@ -302,9 +303,12 @@ Fanout::Outcome Fanout::send_gathered(Subscription& subscription, reactor::Outle
             return Outcome::kParked;  // Woken when the socket takes bytes again.
         }
         left -= whole;
-        subscription.mid_frame = false;
-        subscription.mid_sent = 0;
-        outlet.set_mid_frame(false);
+        if (std::exchange(subscription.mid_frame, false)) {
+            // Others of this connection were parked while the frame was cut, and the socket may never be full again to wake them.
+            subscription.mid_sent = 0;
+            outlet.set_mid_frame(false);
+            wake_outlet(subscription.outlet);
+        }
         subscription.credit_bytes -= static_cast<int64_t>(whole);
         if (subscription.one_shot) {
             subscription.record_count_left -=
