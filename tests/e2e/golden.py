@@ -4,18 +4,26 @@
 again, and read by every later build (test_golden.py). What is in it follows from this file alone, so what this file
 says of a format that has an archive must not change either.
 
-    EAGRE_BIN=build/debug/bin python3 tests/e2e/golden.py     # Makes the archive of a new format.
+`golden/segments-2.tar.xz` is one whose cleaner has been at work: relocated segments, which are of version 2.
+
+    EAGRE_BIN=build/debug/bin python3 tests/e2e/golden.py     # Makes the archives that are not there.
 """
+import json
 import os
 import struct
+import subprocess
 import sys
 import tarfile
+import time
 
 import box
 import wire
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "golden")
 FORMAT = 1
+SEGMENT_VERSION = 2
+FORMAT_ARCHIVE = os.path.join(FOLDER, f"format-{FORMAT}.tar.xz")
+SEGMENT_ARCHIVE = os.path.join(FOLDER, f"segments-{SEGMENT_VERSION}.tar.xz")
 # The smallest there are. Records of almost a MiB fill some, so that there are sealed segments with footers.
 EAGRED_ARGS = ["--segment-bytes", "4M"]
 PRODUCER = 0x901D
@@ -94,14 +102,64 @@ def make():
                     append(data, stream, shard, number, batch)
         made.eagred.kill()  # And one that was not: an unsealed tail.
         made.control.stop()
-        os.makedirs(FOLDER, exist_ok=True)
-        with tarfile.open(os.path.join(FOLDER, f"format-{FORMAT}.tar.xz"), "w:xz") as archive:
-            for name in sorted(os.listdir(made.data)):
-                if name in ("eagre.box", "catalog.sqlite") or name.startswith("journal-"):
-                    archive.add(made.path(name), name)
+        pack(made, FORMAT_ARCHIVE)
+
+
+def pack(made, path):
+    os.makedirs(FOLDER, exist_ok=True)
+    with tarfile.open(path, "w:xz") as archive:
+        for name in sorted(os.listdir(made.data)):
+            if name in ("eagre.box", "catalog.sqlite") or name.startswith("journal-"):
+                archive.add(made.path(name), name)
+
+
+# What the cleaner moved: of KEPT_ROUNDS batches each followed by DEAD_PER_ROUND of a stream that was deleted then.
+KEPT_ROUNDS = 24
+DEAD_PER_ROUND = 2
+
+
+def kept_batch(number):
+    return small(b"kept", number) + [(b"kept", b"page %d " % number * 10_000)]
+
+
+def kept_records():
+    """[(sequence, key, data), ...] as the shard must have them, from the first number that is left of it."""
+    flat = [record for number in range(KEPT_ROUNDS) for record in kept_batch(number)]
+    return [(1 + i, *record) for i, record in enumerate(flat)]
+
+
+def make_relocated():
+    with box.Box() as made:
+        made.start_eagred(*EAGRED_ARGS, "--cleaner-bytes-per-s", "256M")
+        made.start_control()
+        made.control.wait_for(r"agreed with the dataplane")
+        with made.admin() as admin:
+            kept = admin.create("kept", retention_ms=RETENTION_MS)
+            dead = admin.create("dead", retention_ms=RETENTION_MS)
+        with made.connect() as data:
+            for number in range(KEPT_ROUNDS):
+                append(data, kept, kept.shards[0], number, kept_batch(number))
+                for _ in range(DEAD_PER_ROUND):
+                    append(data, dead, dead.shards[0], None, large(b"dead", number))
+        with made.admin() as admin:
+            admin.delete("dead")
+        deadline = time.monotonic() + box.WAIT_S
+        while relocated_bytes(made) == 0:
+            assert time.monotonic() < deadline, "the cleaner found nothing to do"
+        made.eagred.kill()
+        made.control.stop()
+        pack(made, SEGMENT_ARCHIVE)
+
+
+def relocated_bytes(made):
+    done = subprocess.run([os.path.join(box.BIN, "eagre"), "stats", "--json", "--data", made.data], capture_output=True, check=True,
+                          timeout=box.WAIT_S)
+    return json.loads(done.stdout)["cores"][0]["relocated_bytes"]
 
 
 if __name__ == "__main__":
-    if os.path.exists(os.path.join(FOLDER, f"format-{FORMAT}.tar.xz")):
-        sys.exit(f"golden/format-{FORMAT}.tar.xz is there: it is never made twice")
-    make()
+    missing = [maker for path, maker in ((FORMAT_ARCHIVE, make), (SEGMENT_ARCHIVE, make_relocated)) if not os.path.exists(path)]
+    if not missing:
+        sys.exit("the archives of this build's formats are there: none is ever made twice")
+    for maker in missing:
+        maker()

@@ -3,8 +3,10 @@ told, what was deleted. And one of a newer format is refused, by the box file an
 that says what to do, and without a change to any file."""
 import glob
 import hashlib
+import json
 import os
 import struct
+import subprocess
 import tarfile
 import time
 import unittest
@@ -59,6 +61,32 @@ class Golden(unittest.TestCase):
                 self.assertEqual(data.read_all(shard.id, told[-1][0] + 1),
                                  [(told[-1][0] + 1 + i, *record) for i, record in enumerate(more)])
         self.assertEqual(made.eagred.stop(), 0, made.eagred.text())
+
+    def run_eagre(self, *args):
+        done = subprocess.run([os.path.join(box.BIN, "eagre"), *args], capture_output=True, text=True, errors="replace", timeout=60)
+        self.assertEqual(done.returncode, 0, f"{args}: {done.stdout[-3000:]}{done.stderr}")
+        return done.stdout
+
+    def test_relocated_segments_are_read_back(self):
+        made = self.unpacked(golden.SEGMENT_ARCHIVE)
+        versions = []
+        for path in glob.glob(made.path("journal-0000/*.eagre")):
+            with open(path, "rb") as file:
+                versions.append(struct.unpack_from("<I", file.read(16), 12)[0])
+        self.assertIn(golden.SEGMENT_VERSION, versions)
+        verified = json.loads(self.run_eagre("verify", made.data, "--json"))
+        self.assertEqual(verified["relocated_segments"], versions.count(golden.SEGMENT_VERSION))
+        self.assertIn("kind relocated", self.run_eagre("dump", "--summary", made.path("journal-0000")))
+        told = golden.kept_records()
+        for _ in range(2):  # And once more, with what the first start left.
+            made.start()
+            with made.admin() as admin:
+                self.assertEqual([stream.name for stream in admin.list()], ["kept"])
+                shard = admin.describe("kept").shards[0]
+            with made.connect() as data:
+                self.assertEqual(data.read_all(shard.id), told)
+            self.assertEqual(made.control.stop(), 0, made.control.text())
+            self.assertEqual(made.eagred.stop(), 0, made.eagred.text())
 
     def assert_refused_unchanged(self, made):
         def files():
