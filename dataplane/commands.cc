@@ -529,7 +529,10 @@ void Core::finish_command(const ColdMessage& done) {
     found->closed.insert(found->closed.end(), done.closed.begin(), done.closed.end());
     EAGRE_ASSERT_GT(found->cores_left, 0U);
     if (--found->cores_left > 0) return;
-    if (found->closing && found->error.code == Errc::kOk) return open_children(*found);
+    if (found->closing && found->error.code == Errc::kOk) {
+        found->error = unclosed_parent(*found);
+        if (found->error.code == Errc::kOk) return open_children(*found);
+    }
     const CommandPending pending = *found;
     commands_.erase(found);
     publish(pending);

@@ -230,6 +230,7 @@ class Core : public ingress::FrameHandler, public ingress::DatagramHandler, publ
     Error plan_reshard(const wire::Command& command, CommandPending& pending);
     void begin_closing(const ColdMessage& message, FactJob& job);
     void finish_closing(FactJob& job, ColdMessage& done);
+    Error unclosed_parent(const CommandPending& pending) const;
     void open_children(CommandPending& pending);
     void release_shards(StreamId stream);
     void report_spent_shards(uint64_t retention_now_ns);

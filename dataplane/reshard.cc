@@ -159,13 +159,21 @@ void Core::finish_closing(FactJob& job, ColdMessage& done) {
     done.closed = std::move(job.closed);
 }
 
+// A parent that no core has closed lies in a journal that is not there: no child may begin before its end is known.
+Error Core::unclosed_parent(const CommandPending& pending) const {
+    for (const ShardId parent : pending.shards) {
+        const bool closed = std::any_of(pending.closed.begin(), pending.closed.end(), [&](const auto& each) { return each.shard == parent; });
+        if (!closed) return error_of(Errc::kUnavailable, parent.value);
+    }
+    return {};
+}
+
 // Each child begins above its parents, in sequence and in time.
 void Core::open_children(CommandPending& pending) {
-    EAGRE_ASSERT_EQ(pending.closed.size(), pending.shards.size());
     crash_closed.reach();
     auto planned = std::make_shared<shard::StreamEntry>(*pending.stream);
     for (shard::ShardEntry& entry : planned->shards) {
-        if (entry.first_sequence.value != 0) continue;  // It was there before.
+        if (entry.first_sequence.value != 0 || !entry.available) continue;  // It was there before.
         entry.first_sequence = SequenceNumber{1};
         entry.opened_ns = wall_ns_;
         for (const ClosedShard& parent : pending.closed) {
