@@ -99,7 +99,7 @@ class NullLog(Server):
 class Box(Server):
     """eagred on a data directory of its own."""
 
-    def __init__(self, bench, name, shards=None, data=None, retention_ms=3600 * 1000, **flags):
+    def __init__(self, bench, name, shards=None, data=None, retention_ms=3600 * 1000, idle_shards=0, **flags):
         self.data = data or bench.folder(name)
         self.port = bench.next_port()
         self.started_ns = time.monotonic_ns()
@@ -110,15 +110,17 @@ class Box(Server):
             command += ["--" + key.replace("_", "-"), str(value)]
         super().__init__(bench, name, command, os.path.join(bench.root_folder, f"{name}-{self.started_ns}.log"))
         if shards is not None:
-            self._create(shards, retention_ms)
+            self._create(shards, retention_ms, idle_shards)
 
-    def _create(self, shards, retention_ms):
+    def _create(self, shards, retention_ms, idle_shards):
         # Control is only needed to make the stream; the dataplane serves alone, and core 1 is the generator's.
         control = Server(self.bench, "eagre-control", [self.bench.binary("eagre-control"), "--data", self.data],
                          os.path.join(self.bench.root_folder, f"{self.name}-control.log"))
         try:
-            self.bench.driver("create", "--socket", os.path.join(self.data, "control.sock"), "--shards", shards,
-                              "--retention-ms", retention_ms)
+            create = ["create", "--socket", os.path.join(self.data, "control.sock"), "--retention-ms", retention_ms]
+            self.bench.driver(*create, "--shards", shards)
+            if idle_shards:
+                self.bench.driver(*create, "--stream", "idle", "--shards", idle_shards)
         except BenchError as error:
             said = f"eagre-control: {control.said()[-1500:]}\neagred: {self.said()[-1500:]}"
             raise BenchError(f"{error}\n{said}") from None
