@@ -1,4 +1,5 @@
-"""10,000 shards, idle but for 100: what the idle ones cost those who write, the memory and the start.
+"""10,000 shards, idle but for 100: what the idle ones cost those who write, in throughput and in p99, the memory and
+the start.
 
 Expected: shards of a core share its journal, so an idle one costs its facts (384 bytes in each footer, 4 MiB of a segment of
 128 MiB), a place on the statistics board and about 1 KiB of memory; once a second retention looks at each, 1 ms. Starting
@@ -9,7 +10,7 @@ import signal
 
 from report.bench import Box
 from report.figures import Figure
-from scenarios.ingest import READY_SEGMENTS, RETENTION_MS, SEGMENTS, ingest
+from scenarios.ingest import READY_SEGMENTS, RETENTION_MS, SEGMENTS, half_load, ingest
 
 BUSY, IDLE = 100, 9_900
 
@@ -26,6 +27,14 @@ def measure(bench):
                 if box is wide:
                     memory.append(box.resident_mib())
         bench.say(f"   M records/s: 100 shards {rates[0][-1] / 1e6:.2f}, 10,000 shards {rates[1][-1] / 1e6:.2f}")
+    half = sorted(rates[0])[len(rates[0]) // 2] / 2
+    p99s = [[], []]
+    for _ in range(bench.options.rounds):
+        for box, into in zip((few, wide), p99s):
+            with bench.turn_of(box):
+                box.wait_for_ready_segments(READY_SEGMENTS - 4)
+                into.append(half_load(bench, box, half)["ack_us"]["p99"])
+        bench.say(f"   p99 at {half / 1e6:.1f} M/s: 100 shards {p99s[0][-1]:.0f} us, 10,000 shards {p99s[1][-1]:.0f} us")
     few.end()
     data, how = wide.data, signal.SIGKILL
     for i in range(bench.options.rounds):
@@ -38,10 +47,13 @@ def measure(bench):
     wide.end()
     shutil.rmtree(data, ignore_errors=True)
     millions = [[rate / 1e6 for rate in column] for column in rates]
+    middle = [sorted(column)[len(column) // 2] for column in p99s]
     return [
         Figure("wide_alone", "durable ingest into 100 shards alone", millions[0], unit="M/s"),
         Figure("wide_ratio", "... with 9,900 idle ones beside them, as a share", [y / x for x, y in zip(*rates)], goal=0.8, unit="x",
                details={"m_per_s": millions[1]}),
+        Figure("wide_p99", f"... p99 acknowledgement at half load ({half / 1e6:.1f} M/s), over that of 100 shards alone",
+               [y / x for x, y in zip(*p99s)], goal=1.5, at_least=False, unit="x", note=f"{middle[1]:.0f} against {middle[0]:.0f} us"),
         Figure("wide_start", "10,000 shards: start to serving, after kill -9 and in good order by turns", starts, goal=5, at_least=False,
                unit="s"),
         Figure("wide_memory", "... memory of the dataplane", memory, goal=2048, at_least=False, unit="MiB"),
