@@ -231,6 +231,67 @@ class Cores(unittest.TestCase):
         self.assertEqual([self.check(), self.check("wide")], [[], []])
         self.assertEqual(self.describe("wide").retention_ms, 10**9)  # Written down then, done now.
 
+    def test_room_is_made_beside_a_missing_directory(self):
+        """Retention by bytes, the box's limit and a reshard that has to wait, while some shards lie in a directory that is away."""
+        fast = self.elsewhere()
+        limits = ("--segment-bytes", "4M", "--store-bytes-max", "64M", "--when-full", "trim-oldest")
+        self.restart("0", "--also", fast, *limits)
+        with self.box.admin() as admin:
+            admin.create("quotes", 4)
+        self.run_eagre("stream", "create", "short", "--shards", "4", "--retention-bytes", "8M")
+        self.feed()
+        self.feed("short")
+        os.rename(fast, fast + ".unmounted")
+        self.restart(None, *limits, kill=True)
+        page = b"x" * 900_000
+
+        def fill(name, count, trimmed):
+            """So many pages into a shard that is there, until `trimmed(stream, shard)` as they are described."""
+            stream = self.describe(name)
+            shard = next(shard for shard in stream.shards if shard.available)
+            key, deadline = box.key_for(stream, shard), time.monotonic() + box.WAIT_S
+            with self.box.connect(shard.core) as data:
+                while count > 0:
+                    self.assertLess(time.monotonic(), deadline, f"{name} takes no more")
+                    try:
+                        data.append(shard.id, [(key, page)], stream.map_version)
+                        count -= 1
+                    except wire.WireError as error:  # For a moment, until the oldest has gone.
+                        self.assertEqual(error.name, "StoreFull")
+                while True:
+                    told = self.described(name)
+                    if trimmed(told, next(each for each in told["shards"] if each["id"] == shard.id)):
+                        return
+                    self.assertLess(time.monotonic(), deadline, f"{name} is not trimmed: {told}")
+
+        fill("short", 24, lambda stream, shard: stream["stored_bytes"] <= 8 << 20 and shard["trim_horizon"] > 12)
+        fill("quotes", 70, lambda stream, shard: shard["trim_horizon"] > 20)
+        lost = [shard.id for shard in self.describe().shards if not shard.available]
+        self.assertTrue(lost)
+        refused = subprocess.run([EAGRE, "stream", "scale", "quotes", "--shards", "8", "--data", self.box.data], capture_output=True, text=True,
+                                 timeout=box.WAIT_S)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("It is written down, and will be done when all its journals are there", refused.stderr)
+        self.assertTrue(self.box.eagred.running(), self.box.eagred.text())
+        os.rename(fast + ".unmounted", fast)
+        self.restart(None, *limits)
+        deadline = time.monotonic() + box.WAIT_S
+        while sum(shard.open for shard in self.describe().shards) != 8:
+            self.assertLess(time.monotonic(), deadline, "what was written down is not done")
+        for shard in self.describe().shards:
+            self.assertTrue(shard.available)
+            if shard.id in lost:
+                with self.box.connect(shard.core) as data:
+                    self.assertEqual(data.read_all(shard.id)[:len(self.kept[shard.id])], self.kept[shard.id])
+
+    def run_eagre(self, *args):
+        done = subprocess.run([EAGRE, *args, "--data", self.box.data], capture_output=True, text=True, timeout=box.WAIT_S)
+        self.assertEqual(done.returncode, 0, f"{args}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def described(self, name):
+        return json.loads(self.run_eagre("stream", "describe", name, "--json"))
+
     def test_a_start_that_dies_at_any_point(self):
         fast = self.elsewhere()
         self.restart("0")
