@@ -206,6 +206,8 @@ Status Recovery::replay_segment(size_t index) {
     // The footer is a snapshot of now: written before the state goes on. The last segment's waits
     // for the new header.
     if (index + 1 < links_.size() && !torn_) {
+        // Its trailer vouches for every byte before the end: what the dead process wrote and did not sync must not be lost behind it.
+        if (auto synced = sync(segment.file); !synced) return synced;
         if (auto status = write_footer(segment, end_bytes_); !status) return status;
     }
     return {};
