@@ -86,6 +86,9 @@ Status Recovery::reopen() {
 
     if (merge_) {
         if (auto moved = move_tail_runs(*segment); !moved) return moved;
+        // A journal may stay idle from here on: no later commit would tell rot in what was moved from a tear.
+        header.durable_mark = core_.writer_.chain_end().commit_number;
+        seal(header);
     }
     core_.pool_.write_header(*segment);
     if (!pump([&] { return segment->header_written; })) return Errc::kIo;
@@ -141,7 +144,11 @@ Status Recovery::move_tail_runs(Segment& segment) {
         });
         if (!room) return Errc::kIo;
         std::memcpy(target.data(), image_.data() + offset + sizeof(RunHeader), header.stored_bytes);
-        if ((header.flags & kRunFlagSystem) != 0) {
+        // A run that has rotted goes along, for its sequence numbers are taken; no index knows it, so that memory, which is served
+        // without a second look, tells of a hole.
+        const bool rotten = !core_.context_.options.mutants.ignore_run_crc &&
+                            crc32c({target.data(), header.stored_bytes}) != header.payload_crc;
+        if ((header.flags & kRunFlagSystem) != 0 || rotten) {
             core_.writer_.take(header);
         } else {
             ShardState* state = core_.shards_.find(header.shard);

@@ -219,7 +219,7 @@ uint64_t Recovery::durable_mark_behind(const CommitScan& scan, uint64_t offset_b
     for (size_t i = index + 1; i < links_.size(); ++i) {
         if (links_[i].segment->header.kind == SegmentKind::kRelocated) return UINT64_MAX;
     }
-    uint64_t mark = scan.durable_mark_behind(offset_bytes);
+    uint64_t mark = std::max(scan.durable_mark_behind(offset_bytes), links_[index].segment->header.durable_mark);
     const uint64_t incarnation = links_[index].segment->header.incarnation;
     for (size_t i = index + 1;
          i < links_.size() && links_[i].segment->header.incarnation == incarnation; ++i) {

@@ -69,11 +69,14 @@ struct SegmentHeader {
     uint32_t reserved = 0;
     Predecessor predecessor;
     Relocation relocation;
-    std::byte zeros[352] = {};
+    /// Highest commit that was durable before this header was written: of the runs that recovery moved here. 0: none, or not known.
+    uint64_t durable_mark = 0;
+    std::byte zeros[344] = {};
 };
 static_assert(sizeof(SegmentHeader) == 512);
 static_assert(offsetof(SegmentHeader, predecessor) == 80);
 static_assert(offsetof(SegmentHeader, relocation) == 120);
+static_assert(offsetof(SegmentHeader, durable_mark) == 160);
 
 /// Of the last segment that this one stands for: as a rule itself.
 inline uint64_t last_number(const SegmentHeader& header) {

@@ -258,6 +258,7 @@ uint64_t JournalCheck::durable_mark_behind(size_t index) {
 WalkLimits JournalCheck::limits_of(size_t index) {
     const SegmentFile& segment = segments_[index];
     WalkLimits limits;
+    limits.durable_mark = segment.header.durable_mark;
     uint64_t end = segment.tail == SegmentFile::Tail::kSealed ? segment.trailer.end_bytes : 0;
     if (segment.relocated()) end = segment.header.relocation.end_bytes;
     if (index + 1 < segments_.size()) {
@@ -265,7 +266,7 @@ WalkLimits JournalCheck::limits_of(size_t index) {
         if (end == 0) end = journal::recorded_cut(segment.header, next);
         if (end == 0 && next.predecessor.segment_number == segment.header.segment_number) {
             limits.last_commit_said = next.predecessor.commit_number;
-            limits.durable_mark = durable_mark_behind(index);
+            limits.durable_mark = std::max(limits.durable_mark, durable_mark_behind(index));
         }
     }
     limits.exact = end != 0;

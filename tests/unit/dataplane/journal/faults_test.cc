@@ -74,6 +74,32 @@ TEST(Faults, RotBelowADurableMarkIsDamageAndTheRestIsKept) {
     rig.expect_all(2, "the other shard");
 }
 
+// The runs of a nearly empty tail move into one commit of a new segment, and nothing may ever be written behind it.
+TEST(Faults, RotInWhatRecoveryMovedIsDamageThoughNothingFollows) {
+    JournalRig rig;
+    ASSERT_TRUE(rig.start());
+    ASSERT_TRUE(rig.open_shard(1));
+    for (uint32_t i = 0; i < 8; ++i) ASSERT_TRUE(rig.append({.shard = 1, .bytes = 1024}));
+    ASSERT_TRUE(rig.settle());
+    rig.crash(CrashPlan::killed());
+    ASSERT_TRUE(rig.start());
+    rig.expect_all(1, "moved");
+    rig.crash(CrashPlan::killed());
+    const Place place = find_payload(rig, rig.model[1][3]);
+    ASSERT_NE(place.offset_bytes, 0U);
+    ASSERT_TRUE(rig.disk->corrupt(place.path, place.offset_bytes + 100, 0x01));
+    for (int start = 0; start < 2; ++start) {  // The second time it has been moved once more, rot and all.
+        ASSERT_TRUE(rig.start());
+        EXPECT_GE(rig.journal->recovery().damaged_run_count, 1U);
+        const auto back = rig.read_shard(1);
+        EXPECT_EQ(back.error, Errc::kOk);
+        EXPECT_EQ(back.damaged_count, 1U);
+        EXPECT_EQ(back.runs.size(), rig.model[1].size() - 1);
+        EXPECT_EQ(rig.journal->durable_tail(ShardId{1}).value, rig.next_sequence[1]);
+        rig.crash(CrashPlan::killed());
+    }
+}
+
 TEST(Faults, AFailedSyncStopsTheWatermarkForGoodAndReadsGoOn) {
     for (const bool sync : {true, false}) {
         JournalRig rig;
