@@ -97,6 +97,9 @@ void print_header(const journal::SegmentHeader& header, std::FILE* out) {
                    "{:08x}\n",
                    offsetof(journal::SegmentHeader, predecessor), before.segment_number,
                    before.incarnation, before.cut_bytes, before.commit_number, before.commit_crc);
+    if (header.durable_mark != 0)
+        fmt::print(out, "  {:#012x} runs moved here, durable up to commit {}\n", offsetof(journal::SegmentHeader, durable_mark),
+                   header.durable_mark);
     if (header.kind != journal::SegmentKind::kRelocated) return;
     const journal::Relocation& relocation = header.relocation;
     fmt::print(out, "  {:#012x} stands for segments {} to {}, serial {}, end {:#x}",
