@@ -33,6 +33,8 @@ CoreRow core_row(const StatsInterval& last, const StatsInterval& window, uint32_
     row.subscriptions = core.subscriptions;
     row.segments_live = core.segments_live;
     row.segments_ready = core.segments_ready;
+    row.alive_bytes = core.alive_bytes;
+    row.used_bytes = core.used_bytes;
     row.in = {rate(&CoreStats::records_appended), rate(&CoreStats::payload_bytes_appended)};
     row.out = {rate(&CoreStats::records_delivered), rate(&CoreStats::payload_bytes_delivered)};
     row.ack = latency_of(window.core_histogram(index, &CoreStats::ack_ns), window.seconds());

@@ -77,7 +77,7 @@ Line flow_line(const char* name, const Flow& flow, const std::vector<double>& tr
     return line;
 }
 
-Line disk_line(const View& view, bool utf8) {
+Line disk_line(const View& view, size_t width, bool utf8) {
     Line line;
     line.add(fmt::format("{:<{}}", "disk", kLabelWidth), Style::kStrong);
     if (!view.disk || view.disk->total_bytes == 0)
@@ -96,6 +96,14 @@ Line disk_line(const View& view, bool utf8) {
     line.add(fmt::format("{:4.0f} % of {}", taken * 100,
                          bytes_text(static_cast<double>(disk.total_bytes))),
              style);
+    double alive = 0;
+    double used = 0;
+    for (const CoreRow& core : view.cores) {
+        alive += static_cast<double>(core.alive_bytes);
+        used += static_cast<double>(core.used_bytes);
+    }
+    const std::string share = fmt::format("  alive {:.0f} %", used <= 0 ? 100 : 100 * alive / used);
+    if (line.width() + share.size() <= width) line.add(share);
     return line;
 }
 
@@ -109,7 +117,7 @@ Screen flow_block(const View& view, const Size& size) {
                 Style::kTitle);
     return {heading, flow_line("in", view.in, view.in_trend, trend_width, size.utf8),
             flow_line("out", view.out, view.out_trend, trend_width, size.utf8),
-            disk_line(view, size.utf8)};
+            disk_line(view, size.width, size.utf8)};
 }
 
 Line latency_line(const char* name, const Latency& latency) {

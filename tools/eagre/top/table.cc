@@ -155,7 +155,8 @@ TableModel core_table(const View& view, bool utf8) {
                      {"out rec/s", 10, true, 6, true},
                      {"out", 9, true, 6, true},
                      {"segments", 8, true, 7, true},
-                     {"ready", 6, true, 7, true}};
+                     {"ready", 6, true, 7, true},
+                     {"alive", 9, true, 6, true}};
     for (const CoreRow& row : view.cores) {
         table.rows.push_back(
             {fmt::format("{}", row.core),
@@ -169,7 +170,8 @@ TableModel core_table(const View& view, bool utf8) {
               figure(row.connections), figure(row.subscriptions), figure(row.in.records_per_s),
               flow_bytes(row.in.bytes_per_s), figure(row.out.records_per_s),
               flow_bytes(row.out.bytes_per_s), figure(row.segments_live),
-              figure(row.segments_ready)},
+              figure(row.segments_ready),
+              words(bytes_text(static_cast<double>(row.alive_bytes)))},
              false});
     }
     return table;

@@ -37,6 +37,8 @@ struct CoreRow {
     uint64_t subscriptions = 0;
     uint64_t segments_live = 0;
     uint64_t segments_ready = 0;
+    uint64_t alive_bytes = 0;  // Of what the journals hold; the rest has expired.
+    uint64_t used_bytes = 0;
     Flow in;
     Flow out;
     Latency ack;

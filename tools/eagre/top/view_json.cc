@@ -30,6 +30,8 @@ Json core(const CoreRow& row) {
                  {"subscriptions", row.subscriptions},
                  {"segments_live", row.segments_live},
                  {"segments_ready", row.segments_ready},
+                 {"alive_bytes", row.alive_bytes},
+                 {"used_bytes", row.used_bytes},
                  {"turn_max_us", static_cast<double>(row.turn_max_ns) / 1e3},
                  {"ack_us", latency(row.ack)}};
     add_flows(json, row.in, row.out);

@@ -83,6 +83,7 @@ TEST(Layout, ShowsMoreColumnsAt200) {
         EXPECT_TRUE(has(wide, title)) << title;
     }
     EXPECT_NE(line_of(wide, "in ").find("acknowledge"), std::string::npos) << "side by side";
+    EXPECT_NE(line_of(wide, "disk").find("alive 80 %"), std::string::npos);
 }
 
 TEST(Layout, SaysWhatIsDown) {

@@ -28,6 +28,8 @@ inline View made_view(size_t streams = 3, size_t shards_each = 2, size_t cores =
         core.turns_per_s = 123'456;
         core.ack = view.ack;
         core.turn_max_ns = 1'200'000;
+        core.alive_bytes = 8'000'000'000;
+        core.used_bytes = 10'000'000'000;
         view.cores.push_back(core);
     }
     uint64_t id = 1;
