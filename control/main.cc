@@ -100,8 +100,14 @@ Result<std::unique_ptr<eagre::metrics::Metrics>> listen_for_scrapers(
     }
     auto metrics = eagre::metrics::Metrics::listen(
         {*address, options.data + "/stats.shm", options.metrics_shards},
-        [&controller] {
-            return eagre::metrics::ControlView{controller.table(), controller.ready()};
+        [&controller, &sockets] {
+            eagre::metrics::ControlView view{
+                controller.table(), controller.ready(), {}, sockets.wall_ns()};
+            for (auto& group : controller.group_figures()) {
+                view.groups.push_back({std::move(group.stream), std::move(group.group),
+                                       group.member_count, std::move(group.lag)});
+            }
+            return view;
         },
         [&sockets] { return sockets.monotonic_ns(); });
     if (!metrics) return metrics.error();

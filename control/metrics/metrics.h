@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "control/metrics/http_server.h"
 #include "control/metrics/page.h"
@@ -29,6 +30,8 @@ struct MetricsOptions {
 struct ControlView {
     const streams::StreamTable& table;
     bool ready = false;
+    std::vector<GroupView> groups;
+    uint64_t wall_ns = 0;
 };
 
 class Metrics {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -309,12 +310,91 @@ void write_shards(Exposition& page, const PageSource& source) {
         page.sample({{"stream", shm::stream_name(*shown[i])}, {"shard", ids[i]}},
                     seconds(shown[i]->last_arrival_ns));
     }
+}
+
+uint64_t lag_ns(const PageSource& source, uint64_t arrival_ns) {
+    return arrival_ns == 0 || arrival_ns > source.wall_ns ? 0 : source.wall_ns - arrival_ns;
+}
+
+struct GroupFamily {
+    std::string_view name;
+    double (*value)(const PageSource&, const consumers::GroupLag&);
+    std::string_view help;
+};
+constexpr GroupFamily kGroupFamilies[] = {
+    {"eagre_group_lag_records",
+     [](const PageSource&, const consumers::GroupLag& lag) {
+         return static_cast<double>(lag.records);
+     },
+     "Durable records that the group has not yet done with; 0 only when there is nothing to read."},
+    {"eagre_group_lag_bytes",
+     [](const PageSource&, const consumers::GroupLag& lag) {
+         return static_cast<double>(lag.bytes);
+     },
+     "Their bytes; exact near the tail, else a bound from above."},
+    {"eagre_group_lag_seconds",
+     [](const PageSource& source, const consumers::GroupLag& lag) {
+         return seconds(lag_ns(source, lag.arrival_ns));
+     },
+     "For how long the oldest of them has been there."},
+};
+
+/// Groups whose lag is not known have no series of it: a 0 would be a promise.
+void write_groups(Exposition& page, const PageSource& source) {
+    const size_t shown = std::min<size_t>(source.groups->size(), kGroupSeriesMax);
+    const std::span<const GroupView> groups(source.groups->data(), shown);
+    page.family("eagre_group_members", kGauge, "Members of a consumer group, now.");
+    for (const GroupView& group : groups)
+        page.sample({{"stream", group.stream}, {"group", group.group}}, group.member_count);
+    page.family("eagre_group_lag_known", kGauge,
+                "1 when the lag of the group could be measured on all its shards.");
+    for (const GroupView& group : groups)
+        page.sample({{"stream", group.stream}, {"group", group.group}}, uint64_t{group.lag.known});
+    for (const GroupFamily& family : kGroupFamilies) {
+        page.family(family.name, kGauge, family.help);
+        for (const GroupView& group : groups) {
+            if (!group.lag.known) continue;
+            page.sample({{"stream", group.stream}, {"group", group.group}},
+                        family.value(source, group.lag));
+        }
+    }
+}
+
+/// Returns how many had no room.
+uint64_t write_group_shards(Exposition& page, const PageSource& source) {
+    uint64_t left_out = 0;
+    uint64_t shown = 0;
+    page.family("eagre_group_shard_lag_records", kGauge,
+                "Durable records of a shard that the group has not yet done with.");
+    for (const GroupView& group : *source.groups) {
+        for (const auto& [shard, lag] : group.lag.shards) {
+            if (!lag.known) continue;
+            if (shown == kGroupShardSeriesMax) {
+                ++left_out;
+                continue;
+            }
+            ++shown;
+            page.sample({{"stream", group.stream},
+                         {"group", group.group},
+                         {"shard", fmt::format_int(shard.value).str()}},
+                        lag.records);
+        }
+    }
+    return left_out;
+}
+
+uint64_t beyond(size_t count, size_t most) {
+    return count > most ? count - most : 0;
+}
+
+void write_left_out(Exposition& page, const PageSource& source, uint64_t group_shards) {
     page.family("eagre_metrics_left_out", kGauge,
-                "Shards and streams that have no series of their own on this page.");
-    page.sample({{"kind", "shard"}}, uint64_t{source.shards->size() - shown.size()});
-    const size_t stream_count = source.totals->streams().size();
-    page.sample({{"kind", "stream"}},
-                uint64_t{stream_count - std::min<size_t>(stream_count, kStreamSeriesMax)});
+                "What has no series of its own on this page, by kind.");
+    page.sample({{"kind", "group"}}, beyond(source.groups->size(), kGroupSeriesMax));
+    page.sample({{"kind", "group_shard"}}, group_shards);
+    if (source.snapshot == nullptr) return;
+    page.sample({{"kind", "shard"}}, beyond(source.shards->size(), source.shard_series_max));
+    page.sample({{"kind", "stream"}}, beyond(source.totals->streams().size(), kStreamSeriesMax));
 }
 
 }  // namespace
@@ -328,6 +408,8 @@ std::string metrics_page(const PageSource& source) {
         write_streams(page, source);
         write_shards(page, source);
     }
+    write_groups(page, source);
+    write_left_out(page, source, write_group_shards(page, source));
     return page.take();
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "control/consumers/lag.h"
 #include "control/metrics/stream_totals.h"
 #include "control/streams/stream_table.h"
 #include "wire/shm/stats_snapshot.h"
@@ -15,6 +16,17 @@ namespace eagre::metrics {
 /// (eagre_metrics_left_out).
 inline constexpr uint32_t kShardSeriesDefault = 1000;
 inline constexpr uint32_t kStreamSeriesMax = 1000;
+inline constexpr uint32_t kGroupSeriesMax = 1000;
+/// Of all groups together.
+inline constexpr uint32_t kGroupShardSeriesMax = 1000;
+
+/// A consumer group as control has it.
+struct GroupView {
+    std::string stream;
+    std::string group;
+    uint64_t member_count = 0;
+    consumers::GroupLag lag;
+};
 
 struct PageSource {
     const shm::StatsSnapshot* snapshot = nullptr;          // Null: the dataplane is not there.
@@ -24,9 +36,12 @@ struct PageSource {
     bool control_ready = false;  // Control has agreed with the dataplane on what there is.
     uint32_t shard_series_max = kShardSeriesDefault;
     uint64_t connections_cut = 0;  // Scrapers that were too slow.
+    const std::vector<GroupView>* groups = nullptr;
+    uint64_t wall_ns = 0;  // Now, since 1970.
 };
 
-/// `source.table` is never null, `shards` and `totals` are not when `snapshot` is not.
+/// `source.table` and `groups` are never null, `shards` and `totals` are not when `snapshot` is
+/// not.
 std::string metrics_page(const PageSource& source);
 
 }  // namespace eagre::metrics

@@ -15,6 +15,7 @@ import urllib.request
 
 import box
 
+EAGRE = os.path.join(box.BIN, "eagre")
 PROMETHEUS, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
 # Our own proxy settings are nobody's business here.
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -98,6 +99,21 @@ class Metrics(unittest.TestCase):
         found = self.page()
         self.assertEqual(found['eagre_metrics_left_out{kind="shard"}'], 1)
         self.assertEqual(sum(series.startswith("eagre_shard_open{") for series in found), 1)
+
+    def test_groups_and_their_lag(self):
+        self.start()
+        _, count = self.feed("quotes")
+        done = subprocess.run([EAGRE, "group", "create", "quotes", "billing", "--data", self.box.data], timeout=30,
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        group = '{stream="quotes",group="billing"}'
+        found = until(lambda: (page := self.page()).get("eagre_group_lag_records" + group) == count and page,
+                      "all that was fed is unread")
+        self.assertEqual(found["eagre_group_members" + group], 0)
+        self.assertGreater(found["eagre_group_lag_seconds" + group], 0)
+        self.assertGreater(found["eagre_group_lag_bytes" + group], count)
+        self.assertEqual(sum(value for series, value in found.items()
+                             if series.startswith("eagre_group_shard_lag_records{")), count)
 
     def test_counters_never_run_backwards(self):
         self.start()

@@ -108,6 +108,8 @@ class Top(unittest.TestCase):
 
     def test_small_terminal(self):
         self.feed("quotes", "ticks-nyse")
+        subprocess.run([EAGRE, "group", "create", "quotes", "billing", "--data", self.box.data], check=True,
+                       capture_output=True, timeout=30)
         screen = self.screen(80, 24)
         screen.wait_for(r"^in +[1-9][\d.,]*k?")
         screen.wait_for(r"^acknowledge +\d")
@@ -129,6 +131,9 @@ class Top(unittest.TestCase):
         self.expect_whole(screen)
         screen.keys("Escape")
         screen.wait_for(r"^quotes")
+        screen.keys("Tab")
+        screen.wait_for(r"^billing +quotes +0 +[1-9]")  # Group, stream, members, unread.
+        self.expect_whole(screen)
         screen.keys("Tab")
         # Sorted by name, the other way round; then into the shards of the first.
         screen.wait_for(r"^stream +▾?shards")

@@ -178,7 +178,7 @@ Screen help_lines() {
     static constexpr std::pair<const char*, const char*> kKeys[] = {
         {"q", "quit"},
         {"p, space", "pause: the screen stands still, counting goes on"},
-        {"Tab", "streams or shards"},
+        {"Tab", "streams, shards or consumer groups"},
         {"up, down", "select a row; PgUp, PgDn, Home, End; j, k"},
         {"Enter", "the shards of the selected stream"},
         {"Esc", "one step back"},
@@ -198,7 +198,28 @@ Screen help_lines() {
     lines.emplace_back(
         "  stall: the longest turn of a core in the last 10 s; nobody is served meanwhile");
     lines.emplace_back("  newest: how long ago a record arrived");
+    lines.emplace_back("  unread: what a group has not done with; behind: since when; ? not known");
     return lines;
+}
+
+const char* next_name(TableKind table) {
+    switch (table) {
+        case TableKind::kStreams:
+            return "shards";
+        case TableKind::kShards:
+            return "groups";
+        case TableKind::kGroups:
+            break;
+    }
+    return "streams";
+}
+
+std::string nothing_text(const Settings& settings) {
+    if (!settings.current().filter.empty())
+        return "nothing has '" + settings.current().filter + "' in its name";
+    return settings.table == TableKind::kGroups
+               ? "no consumer groups: 'eagre tail STREAM --group NAME' makes one"
+               : "no streams: make one with 'eagre stream create NAME'";
 }
 
 Line keys_line(const Settings& settings, const Size& size) {
@@ -211,7 +232,7 @@ Line keys_line(const Settings& settings, const Size& size) {
     }
     const bool streams = settings.table == TableKind::kStreams;
     const std::pair<const char*, const char*> keys[] = {
-        {"q", "quit"},    {"Tab", streams ? "shards" : "streams"},
+        {"q", "quit"},    {"Tab", next_name(settings.table)},
         {"/", "filter"},  {"s", "sort"},
         {"r", "reverse"}, {"p", settings.paused ? "go on" : "pause"},
         {"?", "help"},    {"Enter", "its shards"}};
@@ -293,10 +314,7 @@ Listing add_table(Screen& screen, const View& view, Settings& settings, size_t r
     screen.push_back(heading_line(table, columns, settings.current().column,
                                   settings.current().reversed, size.utf8));
     if (table.rows.empty()) {
-        screen.emplace_back(settings.current().filter.empty()
-                                ? "no streams: make one with 'eagre stream create NAME'"
-                                : "nothing has '" + settings.current().filter + "' in its name",
-                            Style::kDim);
+        screen.emplace_back(nothing_text(settings), Style::kDim);
         return listing;
     }
     add_rows(screen, table, columns, &settings, settings.first_row, listing.page_rows, size);

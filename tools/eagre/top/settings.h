@@ -37,7 +37,8 @@ inline constexpr size_t kFilterBytesMax = 128;
 
 struct Settings {
     TableKind table = TableKind::kStreams;
-    RowOrder order[std::size(kTableKinds)] = {{2, false, {}, false}, {2, false, {}, false}};
+    RowOrder order[std::size(kTableKinds)] = {
+        {2, false, {}, false}, {2, false, {}, false}, {3, false, {}, false}};
     std::string selected;  // Key of a row; empty: none.
     size_t first_row = 0;  // At the top of the table.
     bool paused = false;

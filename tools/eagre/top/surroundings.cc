@@ -84,6 +84,13 @@ Answers ask_surroundings(const std::string& data, const Answers& known) {
     answers.control = ControlState::kUp;
     answers.retention_ms.clear();
     for (const auto& stream : *streams) answers.retention_ms[stream.name] = stream.retention_ms;
+    const auto groups = (*control)->list_groups("");
+    if (!groups) return answers;
+    answers.groups.clear();
+    for (const auto& group : *groups) {
+        answers.groups.push_back({group.name, group.stream, group.member_count, group.known,
+                                  group.unread_records, group.unread_bytes, group.unread_since_ns});
+    }
     return answers;
 }
 
@@ -125,6 +132,7 @@ void Surroundings::run() {
 void fill(const Answers& answers, View& view) {
     view.control = answers.control;
     view.disk = answers.disk;
+    view.groups = answers.groups;
     for (StreamRow& stream : view.streams) {
         if (const auto found = answers.retention_ms.find(stream.name);
             found != answers.retention_ms.end())

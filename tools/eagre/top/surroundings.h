@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "tools/eagre/top/view.h"
 
@@ -18,6 +19,7 @@ namespace eagre::cli::top {
 struct Answers {
     ControlState control = ControlState::kUnknown;
     std::map<std::string, uint64_t> retention_ms;  // By stream; kept while control is down.
+    std::vector<GroupRow> groups;                  // Likewise.
     std::optional<Disk> disk;
 };
 

@@ -116,6 +116,38 @@ TableModel shard_table(const View& view, size_t screen_width) {
     return table;
 }
 
+TableModel group_table(const View& view, size_t screen_width) {
+    TableModel table;
+    table.columns = {{"group", 0, false, 0, true},  {"stream", kNameWidthMin, false, 0, true},
+                     {"members", 8, true, 0, true}, {"unread", 9, true, 0, true},
+                     {"bytes", 9, true, 1, true},   {"behind", 9, true, 0, true}};
+    for (const GroupRow& row : view.groups) {
+        const auto known = [&](Cell cell) { return row.known ? cell : Cell{"?", 1e18}; };
+        // Of two that can't be measured and one that is far behind, the former want a look first.
+        const Cell behind = row.unread_since_ns == 0
+                                ? Cell{"0 s", 0}
+                                : Cell{age(row.unread_since_ns, view.now_wall_ns).text,
+                                       static_cast<double>(view.now_wall_ns) -
+                                           static_cast<double>(row.unread_since_ns)};
+        table.rows.push_back(
+            {fmt::format("{}/{}", row.stream, row.group),
+             {words(row.group), words(row.stream), figure(row.members),
+              known(figure(row.unread_records)),
+              known(
+                  {row.unread_bytes == 0 ? "0" : bytes_text(static_cast<double>(row.unread_bytes)),
+                   static_cast<double>(row.unread_bytes)}),
+              known(behind)},
+             row.known && row.unread_records == 0});
+    }
+    table.columns[0].width = name_width(table, screen_width);
+    for (const Row& row : table.rows) {
+        table.columns[1].width =
+            std::clamp(text_width(row.cells[1].text), table.columns[1].width,
+                       std::clamp(screen_width / kNameShare, kNameWidthMin, kNameWidthMax));
+    }
+    return table;
+}
+
 std::string padded(const std::string& text, const Column& column, bool utf8) {
     const std::string cut = cut_text(text, column.width, utf8);
     const std::string blanks(column.width - text_width(cut), ' ');
@@ -135,7 +167,15 @@ std::string count_text(double value) {
 }
 
 TableModel table_of(const View& view, TableKind kind, size_t width, bool utf8) {
-    return kind == TableKind::kStreams ? stream_table(view, width, utf8) : shard_table(view, width);
+    switch (kind) {
+        case TableKind::kStreams:
+            return stream_table(view, width, utf8);
+        case TableKind::kShards:
+            return shard_table(view, width);
+        case TableKind::kGroups:
+            break;
+    }
+    return group_table(view, width);
 }
 
 TableModel core_table(const View& view, bool utf8) {
@@ -170,8 +210,7 @@ TableModel core_table(const View& view, bool utf8) {
               figure(row.connections), figure(row.subscriptions), figure(row.in.records_per_s),
               flow_bytes(row.in.bytes_per_s), figure(row.out.records_per_s),
               flow_bytes(row.out.bytes_per_s), figure(row.segments_live),
-              figure(row.segments_ready),
-              words(bytes_text(static_cast<double>(row.alive_bytes)))},
+              figure(row.segments_ready), words(bytes_text(static_cast<double>(row.alive_bytes)))},
              false});
     }
     return table;

@@ -12,8 +12,9 @@
 namespace eagre::cli::top {
 
 /// What the lower part of the screen lists.
-enum class TableKind : uint8_t { kStreams, kShards };
-inline constexpr TableKind kTableKinds[] = {TableKind::kStreams, TableKind::kShards};
+enum class TableKind : uint8_t { kStreams, kShards, kGroups };
+inline constexpr TableKind kTableKinds[] = {TableKind::kStreams, TableKind::kShards,
+                                            TableKind::kGroups};
 
 struct Column {
     std::string title;

@@ -69,6 +69,16 @@ struct ShardRow {
     uint64_t last_arrival_ns = 0;
 };
 
+struct GroupRow {
+    std::string group;
+    std::string stream;
+    uint64_t members = 0;
+    bool known = false;  // Then what follows is.
+    uint64_t unread_records = 0;
+    uint64_t unread_bytes = 0;
+    uint64_t unread_since_ns = 0;  // Wall clock; 0: nothing is unread.
+};
+
 struct Disk {
     uint64_t used_bytes = 0;  // By the data directories.
     uint64_t free_bytes = 0;  // Of their file systems, for us.
@@ -97,6 +107,7 @@ struct View {
     std::vector<CoreRow> cores;
     std::vector<StreamRow> streams;
     std::vector<ShardRow> shards;
+    std::vector<GroupRow> groups;
     std::optional<Disk> disk;
     std::map<std::string, uint64_t> errors;  // Of the window, by name.
     uint64_t error_count = 0;                // Since eagred was started.

@@ -61,6 +61,16 @@ Json shard(const ShardRow& row) {
     return json;
 }
 
+Json group(const GroupRow& row) {
+    const auto known = [&](uint64_t value) { return row.known ? Json(value) : Json(); };
+    return {{"group", row.group},
+            {"stream", row.stream},
+            {"members", row.members},
+            {"unread_records", known(row.unread_records)},
+            {"unread_bytes", known(row.unread_bytes)},
+            {"unread_since_ns", known(row.unread_since_ns)}};
+}
+
 const char* state_name(ControlState state) {
     switch (state) {
         case ControlState::kUp:
@@ -92,10 +102,11 @@ Json view_json(const View& view) {
                                     {"free_bytes", view.disk->free_bytes},
                                     {"total_bytes", view.disk->total_bytes}}
                              : Json();
-    for (const char* list : {"cores", "streams", "shards"}) json[list] = Json::array();
+    for (const char* list : {"cores", "streams", "shards", "groups"}) json[list] = Json::array();
     for (const CoreRow& row : view.cores) json["cores"].push_back(core(row));
     for (const StreamRow& row : view.streams) json["streams"].push_back(stream(row));
     for (const ShardRow& row : view.shards) json["shards"].push_back(shard(row));
+    for (const GroupRow& row : view.groups) json["groups"].push_back(group(row));
     json["errors"] = view.errors;
     json["errors_since_start"] = view.error_count;
     json["alarms"] = view.alarms;

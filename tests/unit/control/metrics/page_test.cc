@@ -18,7 +18,8 @@ class PageTest : public testing::Test {
         EXPECT_TRUE(snapshot.has_value());
         const auto shards = distinct_shards(*snapshot);
         totals_.update(*snapshot, shards);
-        return metrics_page({&*snapshot, &shards, &totals_, &table_, true, shard_series_max, 3});
+        return metrics_page(
+            {&*snapshot, &shards, &totals_, &table_, true, shard_series_max, 3, &groups_, kWallNs});
     }
     static bool has(const std::string& page, const std::string& line) {
         return page.find("\n" + line + "\n") != std::string::npos;
@@ -27,6 +28,8 @@ class PageTest : public testing::Test {
     tests::StatsFile file_{2, 4};
     StreamTotals totals_;
     streams::StreamTable table_;
+    std::vector<GroupView> groups_;
+    static constexpr uint64_t kWallNs = 1'700'000'000'000'000'000;
 };
 
 TEST_F(PageTest, ShowsCoresStreamsShardsAndErrors) {
@@ -86,9 +89,44 @@ TEST_F(PageTest, LeavesOutShardsPastTheLimitAndSaysHowMany) {
     EXPECT_TRUE(has(page(0), "eagre_metrics_left_out{kind=\"shard\"} 3"));
 }
 
+TEST_F(PageTest, ShowsGroupsAndTheirLagAsFarAsItIsKnown) {
+    GroupView known{"quotes", "billing", 2, {}};
+    known.lag.known = true;
+    known.lag.records = 12;
+    known.lag.bytes = 345;
+    known.lag.arrival_ns = kWallNs - 1'500'000'000;
+    known.lag.shards[ShardId{7}] = {true, {}, {}, 12, 345, known.lag.arrival_ns};
+    groups_ = {known, {"quotes", "audit", 0, {}}};
+    const std::string text = page();
+    EXPECT_TRUE(has(text, "eagre_group_members{stream=\"quotes\",group=\"billing\"} 2"));
+    EXPECT_TRUE(has(text, "eagre_group_lag_records{stream=\"quotes\",group=\"billing\"} 12"));
+    EXPECT_TRUE(has(text, "eagre_group_lag_bytes{stream=\"quotes\",group=\"billing\"} 345"));
+    EXPECT_TRUE(has(text, "eagre_group_lag_seconds{stream=\"quotes\",group=\"billing\"} 1.5"));
+    EXPECT_TRUE(has(text,
+                    "eagre_group_shard_lag_records{stream=\"quotes\",group=\"billing\","
+                    "shard=\"7\"} 12"));
+    EXPECT_TRUE(has(text, "eagre_group_lag_known{stream=\"quotes\",group=\"audit\"} 0"));
+    EXPECT_EQ(text.find("eagre_group_lag_records{stream=\"quotes\",group=\"audit\"}"),
+              std::string::npos)
+        << "a 0 would be a promise";
+}
+
+TEST_F(PageTest, HasABoundOnGroups) {
+    for (uint32_t i = 0; i < kGroupSeriesMax + 5; ++i) {
+        GroupView group{"quotes", "g" + std::to_string(i), 1, {}};
+        group.lag.known = true;
+        group.lag.shards[ShardId{1}].known = true;
+        groups_.push_back(std::move(group));
+    }
+    const std::string text = page();
+    EXPECT_TRUE(has(text, "eagre_metrics_left_out{kind=\"group\"} 5"));
+    EXPECT_TRUE(has(text, "eagre_metrics_left_out{kind=\"group_shard\"} 5"));
+    EXPECT_EQ(text.find("group=\"g1000\""), std::string::npos);
+}
+
 TEST_F(PageTest, WithoutADataplaneHasNothingOfIt) {
-    const std::string text =
-        metrics_page({nullptr, nullptr, nullptr, &table_, false, kShardSeriesDefault, 0});
+    const std::string text = metrics_page(
+        {nullptr, nullptr, nullptr, &table_, false, kShardSeriesDefault, 0, &groups_, kWallNs});
     EXPECT_TRUE(has(text, "eagre_dataplane_up 0"));
     EXPECT_TRUE(has(text, "eagre_control_ready 0"));
     EXPECT_EQ(text.find("eagre_core_"), std::string::npos);

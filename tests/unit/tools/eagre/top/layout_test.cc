@@ -44,7 +44,7 @@ TEST(Layout, NeverLeavesTheScreen) {
                 for (const bool help : {false, true}) {
                     Settings settings;
                     settings.help = help;
-                    settings.table = width % 2 == 0 ? TableKind::kStreams : TableKind::kShards;
+                    settings.table = kTableKinds[(width + height) % std::size(kTableKinds)];
                     const Frame frame = draw(view, settings, {width, height, width != 79});
                     EXPECT_EQ(frame.screen.size(), height);
                     for (const Line& line : frame.screen) {
@@ -118,6 +118,18 @@ TEST(Layout, SortsFiltersAndScrolls) {
     EXPECT_TRUE(settings.selected.empty()) << "what is gone is not selected";
     settings.current().filter = "nowhere";
     EXPECT_TRUE(has(draw(view, settings, {80, 24, true}), "nothing has 'nowhere' in its name"));
+}
+
+TEST(Layout, ShowsHowFarGroupsAreBehind) {
+    const View view = made_view();
+    Settings settings;
+    settings.table = TableKind::kGroups;
+    const Frame frame = draw(view, settings, {80, 24, true});
+    EXPECT_EQ(frame.listing.keys, (std::vector<std::string>{"stream-1/audit", "stream-0/billing"}))
+        << "what can't be measured comes first";
+    EXPECT_NE(line_of(frame, "billing").find("12,345"), std::string::npos);
+    EXPECT_NE(line_of(frame, "billing").find("90 s"), std::string::npos);
+    EXPECT_NE(line_of(frame, "audit").find("?"), std::string::npos);
 }
 
 TEST(Layout, OfManyCoresShowsTheBusiest) {

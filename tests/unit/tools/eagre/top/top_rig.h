@@ -50,6 +50,9 @@ inline View made_view(size_t streams = 3, size_t shards_each = 2, size_t cores =
         }
         view.streams.push_back(std::move(stream));
     }
+    view.groups = {
+        {"billing", "stream-0", 3, true, 12'345, 987'654, view.now_wall_ns - 90'000'000'000},
+        {"audit", "stream-1", 0, false, 0, 0, 0}};
     view.disk = Disk{12'300'000'000, 87'100'000'000, 100'000'000'000};
     view.errors = {{"Busy", 120}, {"DiskFull", 4}};
     view.error_count = 9'999;
