@@ -274,6 +274,8 @@ constexpr ShardFamily kShardFamilies[] = {
      "Records of the shard given to consumers."},
     {"eagre_shard_delivered_bytes_total", kCounter, &ShardStats::bytes_out,
      "Bytes of the shard's batches given to consumers."},
+    {"eagre_shard_throttled_batches_total", kCounter, &ShardStats::throttled,
+     "Batches refused because the shard's quota was spent."},
     {"eagre_shard_next_sequence_number", kGauge, &ShardStats::durable_sequence,
      "Sequence number of the next record to become durable."},
     {"eagre_shard_trim_horizon_sequence_number", kGauge, &ShardStats::trim_horizon,
