@@ -231,6 +231,33 @@ class Groups(unittest.TestCase):
         self.assertNotEqual(twin.wait_exit(), 0)
         self.assertIn("UnknownGroup", twin.text())
 
+    def test_members_go_through_splits_and_merges(self):
+        stream = self.create(shards=2)
+        self.make_group()
+        a, b = Member(self, "a"), Member(self, "b")
+        self.until(lambda: self.shared_out(1, 1), "the shards were not shared out")
+        sent = self.feed(stream, 20)
+        self.eagre("stream", "scale", "quotes", "--shards", "8")
+        with self.box.admin() as admin:
+            wider = [shard for shard in admin.describe("quotes").shards if shard.open]
+        self.assertEqual(len(wider), 8)
+
+        def settled():
+            """Parents have been read to their end, children are leased."""
+            states = [shard["state"] for shard in self.group()["shards"]]
+            return states.count("leased") == 8 and set(states) == {"leased", "read to its end"}
+        self.until(settled, "the children were not shared out")
+        self.assertEqual(sorted(member["shard_count"] for member in self.group()["members"]), [4, 4])
+        with self.box.connect() as data:
+            scaled = data.metadata("quotes")[0]
+        scaled.shards = [shard for shard in scaled.shards if shard.open]
+        sent += self.feed(scaled, 20, 20)
+        self.all_read(sent)
+        self.eagre("stream", "scale", "quotes", "--shards", "2")
+        self.until(lambda: self.group()["lag"] == {"records": 0, "bytes": 0, "age_ms": 0}, "lag stays")
+        self.assertEqual(len(a.records()) + len(b.records()), len(sent), "something was printed twice")
+        self.assertNotIn("LeaseLost", a.text() + b.text())
+
     def test_a_stream_is_deleted_under_its_readers(self):
         self.create(shards=2)
         self.make_group()
