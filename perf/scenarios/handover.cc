@@ -13,6 +13,7 @@ namespace eagre::perf {
 namespace {
 
 constexpr uint64_t kLeaveNs = 10'000'000'000ULL;
+constexpr uint64_t kRetryNs = 10'000'000ULL;
 
 class Handover {
   public:
@@ -78,6 +79,11 @@ Status Handover::join(Member& member, const char* name) {
     client::GroupOptions group;
     group.member = name;
     auto joined = member.client->join_group(options_.stream, "handover", group);
+    // Control was started a moment ago; until it has found the box there are no groups.
+    while (!joined && joined.error().code == Errc::kUnavailable && monotonic_ns() < end_ns_) {
+        member.client->poll(kRetryNs);
+        joined = member.client->join_group(options_.stream, "handover", group);
+    }
     if (!joined) return joined.error();
     member.consumer = std::move(*joined);
     const bool stays = &member == &stays_;
