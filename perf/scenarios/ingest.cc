@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "perf/ceilings/machine.h"
+#include "perf/scenarios/slices.h"
 
 namespace eagre::perf {
 namespace {
@@ -32,6 +33,7 @@ class Ingest {
     Status run() {
         start_ns_ = monotonic_ns();
         begin_ns_ = start_ns_ + static_cast<uint64_t>(options_.warmup_s * 1e9);
+        slices_ = Slices(begin_ns_);
         end_ns_ = begin_ns_ + static_cast<uint64_t>(options_.seconds * 1e9);
         first_ = mark();
         const Status status = options_.rate_per_s > 0 ? open_loop() : closed_loop();
@@ -62,7 +64,9 @@ class Ingest {
             .add("late_us_max", static_cast<double>(late_ns_max_) / 1e3)
             .add("generator_cpu_share",
                  static_cast<double>(last_.cpu_ns - first_.cpu_ns) / 1e9 / wall_s)
-            .add_us("ack_us", *ack_ns_);
+            .add_us("ack_us", *ack_ns_)
+            .add("typical_p50_us", static_cast<double>(slices_.typical(50)) / 1e3)
+            .add("typical_p99_us", static_cast<double>(slices_.typical(99)) / 1e3);
         return line;
     }
 
@@ -74,7 +78,10 @@ class Ingest {
         const uint64_t now = monotonic_ns();
         for (const uint64_t tag : outcome.tags) {
             // What was meant to go out during warm-up belongs to warm-up.
-            if (tag >= begin_ns_) ack_ns_->record(now > tag ? now - tag : 0);
+            if (tag < begin_ns_) continue;
+            const uint64_t latency_ns = now > tag ? now - tag : 0;
+            ack_ns_->record(latency_ns);
+            if (options_.rate_per_s > 0) slices_.record(tag, latency_ns);
         }
     }
 
@@ -147,6 +154,7 @@ class Ingest {
     std::array<frame::RecordView, kBurstCount> burst_;
     uint64_t busy_turns_ = 0;
     uint64_t late_ns_max_ = 0;
+    Slices slices_;
     std::unique_ptr<Histogram> ack_ns_ = std::make_unique<Histogram>();
 };
 
