@@ -68,6 +68,10 @@ bool Controller::advance_reshard(Pending& pending, const streams::Stream* stream
             return false;
         }
     }
+    // It goes on when the journal is back; nobody need wait for that here.
+    const auto drive = drives_.find(pending.stream);
+    const bool refused_for_now = drive != drives_.end() && drive->second.last_error.code == Errc::kUnavailable;
+    if (ready() && refused_for_now && !journals_complete(*stream)) return finish(pending, drive->second.last_error);
     return overdue(pending) && finish(pending, error_of(Errc::kTimeout));
 }
 
