@@ -107,6 +107,11 @@ class Reshard(unittest.TestCase):
         described = self.stream("describe", "quotes")
         self.assertRegex(described, r"(?m)^ +1 +closed +-")
         self.assertRegex(described, r"(?m)^ +6 +open +1 ")
+        # Who asked for that shard alone is told where it goes on, and does not wait for what will never come.
+        tail = subprocess.run([EAGRE, "tail", "quotes", "--shard", "1", "--from", "trim_horizon", "--data", self.box.data],
+                              capture_output=True, text=True, timeout=box.WAIT_S)
+        self.assertEqual(tail.returncode, 0, tail.stderr)
+        self.assertRegex(tail.stderr, r"shard 1 was split.* it goes on with --shard 5 --shard 6\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 // `eagre tail STREAM`: records to standard output.
 #include <algorithm>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -48,6 +50,7 @@ class Tail {
         while (!done_ && !out_.closed() && !Signals::wait(0)) {
             client_->poll(kPollNs);
             out_.write();
+            if (!ended_.empty()) tell_ended();
             if (options_.no_follow && consumer_->at_tail()) break;
         }
         out_.write();
@@ -82,7 +85,10 @@ class Tail {
 
     void on_event(ShardId shard, Error error) {
         // Split or merged: reading goes on with the children. Not so when the shard was asked for by name.
-        if (error.code == Errc::kShardClosed && options_.shards.empty()) return;
+        if (error.code == Errc::kShardClosed) {
+            if (!options_.shards.empty()) ended_.push_back(shard);
+            return;
+        }
         fmt::print(stderr, "eagre: {}\n",
                    load::error_text(fmt::format("shard {}", shard.value), error));
         if (error.code == Errc::kUnknownShard || error.code == Errc::kUnknownStream ||
@@ -92,10 +98,30 @@ class Tail {
         }
     }
 
+    /// Shards asked for by name that have been read to their end: where it goes on. When all have, there is nothing more to come.
+    void tell_ended() {
+        const auto stream = client_->describe(options_.stream);
+        for (const ShardId shard : std::exchange(ended_, {})) {
+            std::string children;
+            for (const auto& each : stream ? stream->shards : std::vector<client::ShardDescription>{}) {
+                if (each.parent == shard || each.adjacent_parent == shard) children += fmt::format(" --shard {}", each.id.value);
+            }
+            fmt::print(stderr, "eagre: shard {} was split, merged or closed, and has been read to its end;{}{}\n", shard.value,
+                       children.empty() ? " what came of it is in 'eagre stream describe'" : " it goes on with", children);
+            ++ended_count_;
+        }
+        // A shard named twice is one.
+        std::vector<uint64_t> named = options_.shards;
+        std::sort(named.begin(), named.end());
+        done_ = done_ || ended_count_ == static_cast<size_t>(std::unique(named.begin(), named.end()) - named.begin());
+    }
+
     const TailOptions& options_;
     RecordOutput out_;
     std::unique_ptr<client::Client> client_;
     std::unique_ptr<client::Consumer> consumer_;
+    std::vector<ShardId> ended_;
+    size_t ended_count_ = 0;
     bool done_ = false;
     int status_ = 0;
 };
