@@ -8,15 +8,12 @@
 #include <vector>
 
 #include <CLI/CLI.hpp>
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "perf/ceilings/json_line.h"
 #include "perf/ceilings/machine.h"
-#include "wire/base/assert.h"
+#include "perf/ceilings/tcp_pair.h"
 #include "wire/base/limits.h"
 
 namespace eagre::perf {
@@ -30,34 +27,6 @@ struct Options {
     uint32_t server_cpu = 0;
     uint32_t client_cpu = 1;
 };
-
-struct Pair {
-    int server = -1;
-    int client = -1;
-};
-
-// A connected pair over loopback TCP, not a socketpair: the whole stack lies in between.
-Pair connect_pair() {
-    const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof address;
-    auto* generic = reinterpret_cast<sockaddr*>(&address);
-    EAGRE_ASSERT(::bind(listener, generic, length) == 0);
-    EAGRE_ASSERT(::listen(listener, 1) == 0);
-    EAGRE_ASSERT(::getsockname(listener, generic, &length) == 0);
-    Pair pair;
-    pair.client = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    EAGRE_ASSERT(::connect(pair.client, generic, length) == 0);
-    pair.server = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
-    EAGRE_ASSERT(pair.server >= 0);
-    ::close(listener);
-    const int on = 1;
-    ::setsockopt(pair.client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    ::setsockopt(pair.server, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    return pair;
-}
 
 // False when the other side has closed.
 bool receive_all(int fd, std::vector<std::byte>& buffer, bool spin) {
@@ -85,7 +54,7 @@ bool send_all(int fd, const std::vector<std::byte>& buffer) {
 }
 
 JsonLine stream(const Options& options) {
-    const Pair pair = connect_pair();
+    const TcpPair pair = connect_tcp_pair();
     uint64_t received = 0;
     uint64_t wall_ns = 0;
     uint64_t server_cpu_ns = 0;
@@ -123,7 +92,7 @@ JsonLine stream(const Options& options) {
 }
 
 JsonLine pingpong(const Options& options) {
-    const Pair pair = connect_pair();
+    const TcpPair pair = connect_tcp_pair();
     std::thread server([&] {
         pin_to_cpu(options.server_cpu);
         std::vector<std::byte> buffer(options.bytes);
