@@ -13,8 +13,9 @@ from report.figures import Figure
 # The same for every server and every number of shards. 16 MiB in flight is 16 KiB for each of 1000 shards.
 WINDOW_BYTES = 16 << 20
 PRODUCER = ["--window-bytes", WINDOW_BYTES, "--keys", 16384, "--hot-keys", 16384]
-# At full speed the window closes batches, not time: with 1 ms a batch of one of 1000 shards would hold five records.
-FULL_SPEED = ["--linger-ns", 10_000_000]
+# At full speed the window closes batches, not time: with 1 ms a batch of one of 1000 shards would hold five records, and with 10 ms
+# time still closed half of them.
+FULL_SPEED = ["--linger-ns", 100_000_000]
 # A box that has run for a while: its segments come back from retention, none is zeroed. A second holds 2 GB at full speed and
 # retention looks once a second, so that two seconds' worth are live at most; as many again wait.
 RETENTION_MS = 1000

@@ -33,7 +33,7 @@ class HashCache {
         return hash == kEmpty ? 1 : hash;
     }
     /// Asks the cache for the line that find() will look at.
-    void prefetch(uint64_t fingerprint) const { __builtin_prefetch(&lines_[fingerprint & mask_]); }
+    [[gnu::always_inline]] void prefetch(uint64_t fingerprint) const { __builtin_prefetch(&lines_[fingerprint & mask_]); }
     /// Null when unknown.
     Target* find(uint64_t fingerprint) const {
         const Line& line = lines_[fingerprint & mask_];

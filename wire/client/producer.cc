@@ -2,6 +2,7 @@
 // old.
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 
 #include "wire/base/assert.h"
@@ -12,12 +13,21 @@ namespace {
 
 constexpr size_t kFreeBatchCountMax = 1024;
 constexpr size_t kKeptBufferBytesMax = 2 * kMiB;  // A larger one is given back, not kept for reuse.
-constexpr size_t kBurstCount = 32;               // Records whose cache misses overlap; the core keeps about as many under way.
+constexpr size_t kStepRecords = 8;              // put_many: between asking for what a record touches and touching it.
+constexpr size_t kUnderWayCount = 32;            // A power of two, at least two such steps.
+constexpr size_t kColdLaneCount = 32;            // Batches of more lanes than these are out of cache when they are closed.
+constexpr size_t kLookAheadExtraBytes = 128;
 constexpr uint64_t kRecordOverheadBytes = 16;  // Entry and tag: empty records fill the window too.
 constexpr uint32_t kBatchBytesMargin = 4096;   // The last record's optional columns, padding.
 
 uint64_t window_bytes_of(const frame::RecordView& record) {
     return record.partition_key.size() + record.data.size() + kRecordOverheadBytes;
+}
+
+// How put_many ends early: the error is told when nothing was taken before it.
+Result<size_t> stopped(size_t taken, Error error) {
+    if (taken == 0) return error;
+    return taken;
 }
 
 }  // namespace
@@ -72,46 +82,56 @@ Status ProducerImpl::put(const frame::RecordView& record, uint64_t tag) {
     return add(*lane, record, tag);
 }
 
-// Four steps, each for all records of a burst: each asks the cache for what the next one reads.
+// Three steps a record, each some records behind the one before, so that what a step asks the cache for has come when the next one
+// reads it, and the misses of many records overlap with each other and with the work on those before them.
 Result<size_t> ProducerImpl::put_many(std::span<const frame::RecordView> records, uint64_t tag) {
-    size_t taken = 0;
-    while (taken < records.size()) {
-        const auto burst = records.subspan(taken, std::min(records.size() - taken, kBurstCount));
-        std::array<uint64_t, kBurstCount> fingerprints;
-        std::array<Lane*, kBurstCount> lanes;
-        for (size_t i = 0; i < burst.size(); ++i) {
-            fingerprints[i] = keys_.fingerprint_of(burst[i].partition_key);
-            keys_.prefetch(fingerprints[i]);
+    static_assert(std::has_single_bit(kUnderWayCount) && kUnderWayCount >= 2 * kStepRecords);
+    std::array<uint64_t, kUnderWayCount> fingerprints;
+    std::array<Lane*, kUnderWayCount> lanes;
+    const bool many = routes_.size() > kColdLaneCount;
+    for (size_t step = 0; step < records.size() + 2 * kStepRecords; ++step) {
+        if (step < records.size()) {
+            uint64_t& fingerprint = fingerprints[step % kUnderWayCount];
+            fingerprint = keys_.fingerprint_of(records[step].partition_key);
+            keys_.prefetch(fingerprint);
         }
-        for (size_t i = 0; i < burst.size(); ++i) {
-            lanes[i] = burst[i].explicit_hash ? nullptr : keys_.find(fingerprints[i]);
-            __builtin_prefetch(lanes[i]);
-        }
-        for (size_t i = 0; i < burst.size(); ++i) {
-            if (lanes[i] == nullptr) lanes[i] = route(burst[i]);
-            if (lanes[i] == nullptr || lanes[i]->open == nullptr) continue;
-            __builtin_prefetch(lanes[i]->open.get(), 1);
-            __builtin_prefetch(lanes[i]->builder, 1);
-        }
-        for (size_t i = 0; i < burst.size(); ++i) {
-            if (lanes[i] == nullptr || lanes[i]->open == nullptr) continue;
-            lanes[i]->builder->prefetch(burst[i].partition_key.size() + burst[i].data.size());
-            __builtin_prefetch(lanes[i]->open->tags.data() + lanes[i]->open->tags.size(), 1);
-        }
-        // Adding may send, and sending fails no record; the map changes only between polls, so the lanes stay.
-        for (size_t i = 0; i < burst.size(); ++i, ++taken) {
-            Status added = admit(burst[i]);
-            if (added && lanes[i] == nullptr) {
-                client_.refresh(stream_);
-                added = Errc::kUnavailable;
+        if (const size_t at = step - kStepRecords; at < records.size()) {
+            Lane*& lane = lanes[at % kUnderWayCount];
+            lane = records[at].explicit_hash ? nullptr : keys_.find(fingerprints[at % kUnderWayCount]);
+            if (lane == nullptr) lane = route(records[at]);
+            if (lane != nullptr && lane->open != nullptr) {
+                lane->builder.prefetch(records[at].partition_key.size() + records[at].data.size());
+                __builtin_prefetch(lane->tags.data() + lane->tags.size(), 1);
             }
-            if (added) added = add(*lanes[i], burst[i], tag);
-            if (added) continue;
-            if (taken == 0) return added.error();
-            return taken;
         }
+        const size_t at = step - 2 * kStepRecords;
+        if (at >= records.size()) continue;  // Not yet: it wrapped around.
+        // Adding may send, and sending fails no record; the map changes only between polls, so the lanes stay. No Status is copied here:
+        // see put().
+        if (const Status admitted = admit(records[at]); !admitted) return stopped(at, admitted.error());
+        Lane* const lane = lanes[at % kUnderWayCount];
+        if (lane == nullptr) {
+            client_.refresh(stream_);
+            return stopped(at, error_of(Errc::kUnavailable));
+        }
+        if (const Status added = add(*lane, records[at], tag); !added) return stopped(at, added.error());
+        if (many) look_ahead(records[at].partition_key.size() + records[at].data.size());
     }
-    return taken;
+    return records.size();
+}
+
+// The batch that is closed next will be read once for its checksum; that of one in a thousand was touched last when thousands of
+// records had still to come. For as many bytes as went in, as many of it are asked for.
+void ProducerImpl::look_ahead(size_t bytes) {
+    if (linger_first_ == nullptr) return;
+    if (linger_first_ != ahead_lane_) {
+        ahead_lane_ = linger_first_;
+        ahead_bytes_ = 0;
+        if (ahead_lane_->linger_after != nullptr) __builtin_prefetch(ahead_lane_->linger_after, 1);
+        __builtin_prefetch(ahead_lane_->open.get(), 1);
+    }
+    const size_t step = (bytes + kLookAheadExtraBytes) / 64 * 64;
+    if (ahead_lane_->builder.prefetch_added(ahead_bytes_, step)) ahead_bytes_ += step;
 }
 
 Lane* ProducerImpl::route(const frame::RecordView& record) {
@@ -133,25 +153,22 @@ Lane* ProducerImpl::find_lane(const HashKey& hash) const {
 
 Status ProducerImpl::add(Lane& lane, const frame::RecordView& record, uint64_t tag) {
     const uint64_t bytes = window_bytes_of(record);
-    if (lane.open != nullptr &&
-        lane.builder->payload_bytes() + bytes > options_.batch_bytes)
-        close_batch(lane);
+    if (lane.open != nullptr && lane.builder.payload_bytes() + bytes > options_.batch_bytes) close_batch(lane);
     if (lane.open == nullptr) open_batch(lane);
-    Batch& batch = *lane.open;
-    frame::BatchBuilder& builder = *lane.builder;
-    if (const Status added = builder.add(record); !added) {
-        if (batch.tags.empty()) {
+    if (const Status added = lane.builder.add(record); !added) {
+        if (lane.tags.empty()) {
             unlink_linger(lane);
+            lane.exchange();
             recycle(std::move(lane.open));
         }
         return added;
     }
-    batch.tags.push_back(tag);
-    batch.window_bytes += bytes;
+    lane.tags.push_back(tag);
+    lane.window_bytes += bytes;
     in_flight_bytes_ += bytes;
     ++stats_.record_count;
-    if (builder.payload_bytes() >= options_.batch_bytes ||
-        batch.tags.size() >= options_.batch_record_count || options_.linger_ns == 0) {
+    if (lane.builder.payload_bytes() >= options_.batch_bytes ||
+        lane.tags.size() >= options_.batch_record_count || options_.linger_ns == 0) {
         close_batch(lane);
     }
     // Open batches hold at most half of the window. Were they let to fill it, everything would go at once when it is full, and
@@ -162,13 +179,14 @@ Status ProducerImpl::add(Lane& lane, const frame::RecordView& record, uint64_t t
 
 void ProducerImpl::open_batch(Lane& lane) {
     lane.open = take_batch();
-    lane.builder = &lane.open->frame->builder;
+    lane.exchange();
     lane.opened_ns = client_.now_ns();
     link_linger(lane);
 }
 
 void ProducerImpl::close_batch(Lane& lane) {
     unlink_linger(lane);
+    lane.exchange();
     Batch& batch = *lane.open;
     frame::BatchBuilder& builder = batch.frame->builder;
     const auto whole = builder.finish_frame();
@@ -277,7 +295,7 @@ Result<std::pair<ShardId, SequenceNumber>> ProducerImpl::put_sync(const frame::R
     // put may have closed the batch already; either way the record is the lane's newest.
     Batch& batch = lane.open != nullptr ? *lane.open : *lane.queue.back();
     batch.sync_serial = sync.serial;
-    batch.sync_index = static_cast<uint32_t>(batch.tags.size() - 1);
+    batch.sync_index = static_cast<uint32_t>((lane.open != nullptr ? lane.tags : batch.tags).size() - 1);
     sync_ = &sync;
     flush();
     client_.wait_until(deadline, [&] { return sync.done; });

@@ -94,9 +94,9 @@ void ProducerImpl::on_frame(uint32_t /*core*/, const FrameHeader& header,
         if (code == Errc::kStaleMap || code == Errc::kShardClosed) client_.refresh(stream_);
         return;
     }
-    const auto found = lanes_by_shard_.find(header.shard);
-    if (found == lanes_by_shard_.end()) return;
-    Lane& lane = *found->second;
+    Lane* const found = lanes_by_shard_.find(header.shard);
+    if (found == nullptr) return;
+    Lane& lane = *found;
     const bool stored = frame::errc_of(header) == Errc::kOk;
     for (size_t i = 0; i < lane.queue.size() && i < kProducerWindow; ++i) {
         const Batch& batch = *lane.queue[i];

@@ -46,9 +46,10 @@ void ProducerImpl::learn(const StreamDescription& stream) {
 void ProducerImpl::build_routes() {
     routes_.clear();
     keys_.clear();
+    lanes_by_shard_.build(lanes_);
     for (const ShardDescription& shard : latest_.shards) {
         if (!shard.open) continue;
-        Lane*& lane = lanes_by_shard_[shard.id.value];
+        Lane* lane = lanes_by_shard_.find(shard.id.value);
         if (lane == nullptr) {
             lane = lanes_.emplace_back(std::make_unique<Lane>()).get();
             lane->producer_id = new_producer_id();
@@ -56,6 +57,7 @@ void ProducerImpl::build_routes() {
         }
         routes_.push_back(lane);
     }
+    lanes_by_shard_.build(lanes_);
     std::sort(routes_.begin(), routes_.end(), [](const Lane* a, const Lane* b) {
         return a->shard.range.starting < b->shard.range.starting;
     });
@@ -90,12 +92,12 @@ void ProducerImpl::on_map(const StreamDescription& stream) {
     bool changed = false;
     for (const auto& lane : lanes_) lane->retired = true;
     for (const ShardDescription& shard : stream.shards) {
-        const auto found = lanes_by_shard_.find(shard.id.value);
-        if (found == lanes_by_shard_.end()) {
+        Lane* const known = lanes_by_shard_.find(shard.id.value);
+        if (known == nullptr) {
             changed = changed || shard.open;
             continue;
         }
-        Lane& lane = *found->second;
+        Lane& lane = *known;
         lane.retired = !shard.open;
         const bool moved = lane.shard.core != shard.core;
         if (moved) go_back(lane, 0);
@@ -140,7 +142,6 @@ void ProducerImpl::try_reroute() {
     for (auto& lane : lanes_) {
         if (!lane->retired) continue;
         if (lane->open != nullptr) close_batch(*lane);  // Retired: closed, not sent.
-        lanes_by_shard_.erase(lane->shard.id.value);
         std::erase(blocked_, lane.get());
         retired.push_back(std::move(lane));
     }
@@ -168,7 +169,7 @@ void ProducerImpl::move_records(std::deque<BatchPointer>& batches) {
             if (batch->sync_serial == 0 || batch->sync_index != i) continue;
             Batch& target = lane->open != nullptr ? *lane->open : *lane->queue.back();
             target.sync_serial = batch->sync_serial;
-            target.sync_index = static_cast<uint32_t>(target.tags.size() - 1);
+            target.sync_index = static_cast<uint32_t>((lane->open != nullptr ? lane->tags : target.tags).size() - 1);
         }
         recycle(std::move(batch));
     }

@@ -78,10 +78,17 @@ class BatchBuilder {
     void clear();
     /// Bytes of memory held for the payload.
     size_t capacity() const { return capacity_; }
-    /// Asks the cache for where the next record of `bytes` will go.
-    void prefetch(size_t bytes) const {
+    /// Asks the cache for where the next record of `bytes` will go. Inlined by force, like all that only prefetches: GCC 12 takes such a
+    /// function for one without effect and drops the call.
+    [[gnu::always_inline]] void prefetch(size_t bytes) const {
         for (size_t at = 0; at < bytes + kCacheLineBytes; at += kCacheLineBytes) __builtin_prefetch(bytes_ + blob_end_ + at, 1);
         __builtin_prefetch(entries_ + entry_count_, 1);
+    }
+    /// Asks the cache for `bytes` of what was added, from `offset` on. False: that was the end of it.
+    [[gnu::always_inline]] bool prefetch_added(size_t offset, size_t bytes) const {
+        const size_t end = offset + bytes < blob_end_ ? offset + bytes : blob_end_;
+        for (size_t at = offset; at < end; at += kCacheLineBytes) __builtin_prefetch(bytes_ + at);
+        return end < blob_end_;
     }
 
   private:
