@@ -78,10 +78,10 @@ def measure(bench):
     for _ in range(bench.options.rounds):
         with bench.turn_of(few):
             few.wait_for_ready_segments(READY_SEGMENTS - 4)
-            p99_few.append(half_load(bench, few, half)["ack_us"]["p99"])
+            p99_few.append(half_load(bench, few, half)["typical_p99_us"])
         with bench.turn_of(many):
             many.wait_for_ready_segments(READY_SEGMENTS - 4)
-            p99_many.append(half_load(bench, many, half)["ack_us"]["p99"])
+            p99_many.append(half_load(bench, many, half)["typical_p99_us"])
     for server in (null, large, few, many):
         server.end()
 

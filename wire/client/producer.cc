@@ -17,6 +17,7 @@ constexpr size_t kStepRecords = 8;              // put_many: between asking for 
 constexpr size_t kUnderWayCount = 32;            // A power of two, at least two such steps.
 constexpr size_t kColdLaneCount = 32;            // Batches of more lanes than these are out of cache when they are closed.
 constexpr size_t kLookAheadExtraBytes = 128;
+constexpr size_t kNextBatchBytes = 8 * kKiB;
 constexpr uint64_t kRecordOverheadBytes = 16;  // Entry and tag: empty records fill the window too.
 constexpr uint32_t kBatchBytesMargin = 4096;   // The last record's optional columns, padding.
 
@@ -173,7 +174,7 @@ Status ProducerImpl::add(Lane& lane, const frame::RecordView& record, uint64_t t
     }
     // Open batches hold at most half of the window. Were they let to fill it, everything would go at once when it is full, and
     // producer and box would work in turn instead of together.
-    if (in_flight_bytes_ - closed_bytes_ > options_.window_bytes / 2) close_batch(*linger_first_);
+    if (in_flight_bytes_ - closed_bytes_ > options_.window_bytes / 2) close_oldest();
     return {};
 }
 
@@ -182,6 +183,21 @@ void ProducerImpl::open_batch(Lane& lane) {
     lane.exchange();
     lane.opened_ns = client_.now_ns();
     link_linger(lane);
+}
+
+// When time closes them many go one after the other: the next ones are asked for while this one is checksummed.
+void ProducerImpl::close_oldest() {
+    Lane& lane = *linger_first_;
+    if (const Lane* next = lane.linger_after; next != nullptr) {
+        if (next->linger_after != nullptr) {
+            __builtin_prefetch(next->linger_after, 1);
+            __builtin_prefetch(&next->linger_after->tags, 1);
+        }
+        next->builder.prefetch_added(0, kNextBatchBytes);
+        __builtin_prefetch(next->open.get(), 1);
+        __builtin_prefetch(&next->queue, 1);
+    }
+    close_batch(lane);
 }
 
 void ProducerImpl::close_batch(Lane& lane) {
@@ -218,7 +234,7 @@ void ProducerImpl::fit_datagrams() {
 // window is on its way.
 void ProducerImpl::make_room() {
     while (linger_first_ != nullptr && closed_bytes_ < options_.window_bytes / 2)
-        close_batch(*linger_first_);
+        close_oldest();
 }
 
 void ProducerImpl::link_linger(Lane& lane) {
@@ -266,7 +282,7 @@ void ProducerImpl::recycle(BatchPointer batch) {
 }
 
 void ProducerImpl::flush() {
-    while (linger_first_ != nullptr) close_batch(*linger_first_);
+    while (linger_first_ != nullptr) close_oldest();
 }
 
 Status ProducerImpl::drain(uint64_t timeout_ns) {

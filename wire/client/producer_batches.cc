@@ -301,7 +301,7 @@ void ProducerImpl::on_ready(uint32_t core) {
 bool ProducerImpl::on_poll(uint64_t now_ns) {
     bool moved = false;
     while (linger_first_ != nullptr && now_ns >= linger_first_->opened_ns + options_.linger_ns) {
-        close_batch(*linger_first_);
+        close_oldest();
         moved = true;
     }
     if (!blocked_.empty()) {

@@ -131,6 +131,7 @@ class ProducerImpl final : public Producer, public Asker {
     Status add(Lane& lane, const frame::RecordView& record, uint64_t tag);
     void open_batch(Lane& lane);
     void close_batch(Lane& lane);
+    void close_oldest();
     void make_room();
     void fit_datagrams();
     void link_linger(Lane& lane);
