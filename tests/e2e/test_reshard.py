@@ -113,6 +113,23 @@ class Reshard(unittest.TestCase):
         self.assertEqual(tail.returncode, 0, tail.stderr)
         self.assertRegex(tail.stderr, r"shard 1 was split.* it goes on with --shard 5 --shard 6\n")
 
+    def test_a_stream_deleted_under_its_readers_and_writers(self):
+        self.stream("create", "quotes", "--shards", "2")
+        tail = subprocess.Popen([EAGRE, "tail", "quotes", "--from", "trim_horizon", "--data", self.box.data],
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        put = subprocess.Popen([EAGRE, "put", "quotes", "--data", self.box.data], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for child in (tail, put):
+            self.addCleanup(lambda child=child: (child.kill(), child.wait(), [pipe.close() for pipe in (child.stdin, child.stdout, child.stderr) if pipe]))
+        put.stdin.write("before\n")
+        put.stdin.flush()
+        self.assertEqual(tail.stdout.readline(), "before\n")
+        self.stream("delete", "quotes")
+        said = tail.communicate(timeout=box.WAIT_S)
+        self.assertEqual((tail.returncode, said[1].count("UnknownStream")), (1, 1), said)
+        said = put.communicate("after\n", timeout=box.WAIT_S)
+        self.assertNotEqual(put.returncode, 0)
+        self.assertIn("UnknownS", said[1])
+
 
 if __name__ == "__main__":
     box.main()

@@ -172,6 +172,7 @@ void FakeBox::on_frame(Pipe& pipe, const FrameHeader& header, std::span<const st
                                                       shard.range.ending.high, shard.range.ending.low, shard.parent.value, shard.adjacent_parent.value,
                                                       shard.open, true, 0, 0, 4568, shard.horizon, shard.next, 1, 0));
             }
+            if (shards.empty()) return send(pipe, frame::reply_to(header, FrameKind::kMetadataReply, error_of(Errc::kUnknownStream)));
             const std::vector<flatbuffers::Offset<wire::StreamInfo>> streams{wire::CreateStreamInfo(
                 builder, 1, builder.CreateString("ticks"), map_version, 0, record_bytes_max, 0, builder.CreateVector(infos))};
             builder.Finish(wire::CreateMetadataReply(builder, builder.CreateVector(streams)));
@@ -180,6 +181,8 @@ void FakeBox::on_frame(Pipe& pipe, const FrameHeader& header, std::span<const st
         case FrameKind::kAppend:
             return on_append(pipe, header, payload);
         case FrameKind::kLocate: {
+            if (!shards.contains(header.shard))
+                return send(pipe, frame::reply_to(header, FrameKind::kLocateReply, error_of(Errc::kUnknownShard)));
             const Shard& shard = shards.at(header.shard);
             FrameHeader reply = frame::reply_to(header, FrameKind::kLocateReply);
             const auto position = static_cast<frame::Position>(header.flags);
@@ -198,6 +201,8 @@ void FakeBox::on_frame(Pipe& pipe, const FrameHeader& header, std::span<const st
             }
             return;
         case FrameKind::kRead: {
+            if (!shards.contains(header.shard))
+                return send(pipe, frame::reply_to(header, FrameKind::kReadEnd, error_of(Errc::kUnknownShard)));
             uint64_t next = header.sequence;
             if (const uint64_t horizon = shards.at(header.shard).horizon; next < horizon) {
                 return send(pipe, frame::reply_to(header, FrameKind::kReadEnd, error_of(Errc::kSequenceTrimmed, horizon)));
@@ -286,6 +291,16 @@ void FakeBox::on_append(Pipe& pipe, const FrameHeader& header, std::span<const s
 void FakeBox::serve(Pipe& pipe) {
     for (auto it = pipe.subscriptions.begin(); it != pipe.subscriptions.end();) {
         auto& [correlation, subscription] = *it;
+        if (!shards.contains(subscription.shard)) {
+            FrameHeader end;
+            end.kind = FrameKind::kDeliverEnd;
+            end.flags = static_cast<uint16_t>(Errc::kUnknownShard);
+            end.correlation = correlation;
+            end.shard = subscription.shard;
+            send(pipe, end);
+            it = pipe.subscriptions.erase(it);
+            continue;
+        }
         if (const uint64_t horizon = shards.at(subscription.shard).horizon; subscription.next < horizon) {
             FrameHeader end;
             end.kind = FrameKind::kDeliverEnd;

@@ -47,7 +47,7 @@ class FakeBox {
 
     std::unique_ptr<client::Transport> transport();
 
-    std::map<uint64_t, Shard> shards;
+    std::map<uint64_t, Shard> shards;  // Erase one: retention took it. Clear: the stream was deleted.
     uint64_t map_version = 1;
     uint64_t record_bytes_max = kRecordDataBytesDefault;
     uint64_t now_ns = 1'000'000'000'000ULL;

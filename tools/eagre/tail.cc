@@ -91,8 +91,9 @@ class Tail {
         }
         fmt::print(stderr, "eagre: {}\n",
                    load::error_text(fmt::format("shard {}", shard.value), error));
-        if (error.code == Errc::kUnknownShard || error.code == Errc::kUnknownStream ||
-            error.code == Errc::kAccessDenied) {
+        // A shard that retention took before it was read ends nobody who reads the stream; its children go on.
+        const bool shard_gone = error.code == Errc::kUnknownShard && !options_.shards.empty();
+        if (shard_gone || error.code == Errc::kUnknownStream || error.code == Errc::kAccessDenied) {
             status_ = 1;
             done_ = true;
         }

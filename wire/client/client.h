@@ -209,7 +209,8 @@ class Consumer {
     /// Called from Client::poll(): runs of one shard in order, without a gap. The views die with the call.
     virtual void on_delivery(std::function<void(const Delivery&)> callback) = 0;
     /// Something the application must know: kShardClosed, kSequenceTrimmed, kDamaged (reading goes on behind
-    /// `error.detail`), kUnknownShard (deleted). Reading of the other shards goes on.
+    /// `error.detail`), kUnknownShard (retention took all of it), kUnknownStream (deleted; told once, and nothing more comes).
+    /// Reading of the other shards goes on.
     /// kShardClosed comes once, after the last record of a shard that was split or merged: position() stays behind that
     /// record, at_tail() counts the shard as read. A consumer of the whole stream (ConsumerOptions::shards empty) then reads
     /// the children by itself, each when all its parents have been read: order per key is kept through splits and merges.

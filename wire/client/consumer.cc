@@ -105,7 +105,7 @@ class ConsumerImpl final : public Consumer, public Asker {
         return positions;
     }
     bool at_tail() const override {
-        if (!children_told_.empty()) return false;
+        if (!children_told_.empty() || !lost_.empty()) return false;
         return std::all_of(readers_.begin(), readers_.end(), [](const Reader& reader) {
             if (reader.state == Reader::State::kWaiting) return false;
             return reader.state == Reader::State::kEnded ||
@@ -142,6 +142,7 @@ class ConsumerImpl final : public Consumer, public Asker {
     void on_ready(uint32_t) override {}
     void on_map(const StreamDescription& stream) override {
         if (stream.name != stream_) return;
+        if (!lost_.empty()) tell_lost(stream.shards.empty());
         for (Reader& reader : readers_) {
             for (const ShardDescription& shard : stream.shards) {
                 if (shard.id != reader.shard.id) continue;
@@ -304,6 +305,8 @@ class ConsumerImpl final : public Consumer, public Asker {
         } else if (errc_is_retryable(code)) {
             follow(reader, code, header.detail);
             pause(reader, Reader::State::kLocate);
+        } else if (code == Errc::kUnknownShard) {
+            lose(reader);
         } else {
             end(reader);
             tell(reader, error_of(code, header.detail));
@@ -399,6 +402,10 @@ class ConsumerImpl final : public Consumer, public Asker {
             pause(reader, Reader::State::kStart);
             return;
         }
+        if (code == Errc::kUnknownShard) {
+            lose(reader);
+            return;
+        }
         end(reader);
         if (code == Errc::kShardClosed && follows()) {
             maps_without_children_ = 0;
@@ -410,6 +417,25 @@ class ConsumerImpl final : public Consumer, public Asker {
             if (!children_told_.empty()) client_.refresh(stream_);
         }
         tell(reader, error_of(code, header.detail));
+    }
+
+    // The box does not know the shard any more: retention took it, read or not, or the stream was deleted. The map tells which, and
+    // what was opened since: children of which nobody was there to be told.
+    void lose(Reader& reader) {
+        end(reader);
+        lost_.push_back(reader.shard.id);
+        client_.refresh(stream_);
+    }
+
+    void tell_lost(bool stream_gone) {
+        const std::vector<ShardId> lost = std::exchange(lost_, {});
+        if (stream_gone) {
+            for (Reader& reader : readers_) reader.state = Reader::State::kEnded;
+        }
+        for (const ShardId shard : lost) {
+            if (event_) event_(shard, error_of(stream_gone ? Errc::kUnknownStream : Errc::kUnknownShard));
+            if (stream_gone) return;  // One is enough.
+        }
     }
 
     void follow(Reader& reader, Errc code, uint64_t detail) {
@@ -430,6 +456,7 @@ class ConsumerImpl final : public Consumer, public Asker {
     size_t last_ = 0;
     ShardId newest_shard_;                 // Shards with higher ids are children that are not read yet.
     std::vector<ShardId> children_told_;   // At the ends of their parents; the map does not have them yet.
+    std::vector<ShardId> lost_;            // The box does not know them; the map will say why.
     uint32_t maps_without_children_ = 0;
     bool some_ended_ = false;              // Or came: somebody may be waiting for it.
     uint64_t next_check_ns_ = 0;

@@ -149,6 +149,44 @@ TEST_P(ConsumerChildren, IsNotAtTheTailBeforeTheChildrenAreKnown) {
     EXPECT_EQ(seen_.size(), 100U);
 }
 
+TEST_P(ConsumerChildren, GoesOnWhenAParentWasDroppedBeforeItsEndWasTold) {
+    put(50);
+    consume();
+    poll();
+    std::set<uint64_t> dropped;
+    consumer_->on_event([&](ShardId shard, Error error) {
+        EXPECT_EQ(error.code, Errc::kUnknownShard);
+        EXPECT_TRUE(dropped.insert(shard.value).second);
+        ended_.insert(shard.value);
+    });
+    // While the reader is not connected shard 1 is split, and taken by retention; others write on.
+    box_.split(1);
+    box_.shards.erase(1);
+    box_.break_connections();
+    const auto other = std::move(*Client::connect(box_.transport(), {}));
+    producer_ = std::move(*other->make_producer("ticks", {}));
+    put(50);
+    for (int i = 0; i < 400 && seen_.size() < 100; ++i) {
+        client_->poll(1'000'000);
+        EXPECT_FALSE(!dropped.empty() && consumer_->at_tail() && seen_.size() < 100);
+    }
+    EXPECT_EQ(seen_.size(), 100U) << "the children of which nobody was told are read all the same";
+    EXPECT_EQ(dropped, std::set<uint64_t>{1});
+    producer_.reset();  // Before its client.
+}
+
+TEST_P(ConsumerChildren, ADeletedStreamIsToldOnceByItsName) {
+    put(50);
+    consume();
+    poll();
+    std::vector<Errc> told;
+    consumer_->on_event([&](ShardId, Error error) { told.push_back(error.code); });
+    box_.shards.clear();
+    poll();
+    EXPECT_EQ(told, std::vector<Errc>{Errc::kUnknownStream});
+    EXPECT_TRUE(consumer_->at_tail()) << "nothing more will come";
+}
+
 TEST_P(ConsumerChildren, NamedShardsAreReadAndNoOthers) {
     put(100);
     const size_t of_first = box_.records(1).size();
