@@ -147,6 +147,7 @@ Result<Change> plan_split(const StreamTable& table, const Facts& facts, std::str
     if (!stream) return stream.error();
     const auto row = find_open(**stream, shard);
     if (!row) return row.error();
+    if (!facts.journal_available((*row)->journal)) return error_of(Errc::kUnavailable, shard.value);
     const HashKeyRange range = (*row)->range;
     const HashKey middle = at ? *at : middle_of(range);
     if (middle <= range.starting || middle > range.ending) return error_of(Errc::kBadArgument, shard.value);
@@ -163,6 +164,9 @@ Result<Change> plan_merge(const StreamTable& table, const Facts& facts, std::str
     if (!upper) return upper.error();
     if ((*upper)->range.starting < (*lower)->range.starting) std::swap(lower, upper);
     if (!are_neighbours(**lower, **upper)) return error_of(Errc::kBadArgument, other.value);
+    for (const ShardRow* row : {*lower, *upper}) {
+        if (!facts.journal_available(row->journal)) return error_of(Errc::kUnavailable, row->id.value);
+    }
     return plan_children(table, facts, **stream,
                          {{{(*lower)->range.starting, (*upper)->range.ending}, (*lower)->id, (*upper)->id}});
 }
@@ -267,6 +271,10 @@ std::string explain_reshard(const Stream* stream, const std::vector<ShardId>& sh
     }
     if (error.code == Errc::kBusy) {
         return fmt::format("another change of '{}' is under way; ask again when it is done.", name);
+    }
+    if (error.code == Errc::kUnavailable && row_of(ShardId(error.detail)) != nullptr) {
+        return fmt::format("shard {} lies in a data directory that is missing; start eagred with it, or wait until it is back. Nothing was "
+                           "changed.", error.detail);
     }
     if (error.code == Errc::kLimitExceeded) {
         return fmt::format(

@@ -37,7 +37,7 @@ uint32_t shard_count(const Stream& stream);
 /// Divides `shard` in two; `at`: first hash key of the upper child, the middle by default. Errors: kUnknownStream, kBusy
 /// (another change of this stream is under way), kUnknownShard, kShardClosed (both: detail = the shard), kBadArgument (`at`
 /// is not above the first key of the range or is above its last, or the range has one key), kLimitExceeded, kUnavailable
-/// (no journal to place a child on).
+/// (no journal to place a child on; or `shard` is in a journal that is missing, detail = the shard).
 Result<catalog::Change> plan_split(const StreamTable& table, const Facts& facts, std::string_view name, ShardId shard,
                                    std::optional<HashKey> at);
 /// Makes one of two neighbours. Errors: as plan_split, and kBadArgument (they are not neighbours, or one and the same).

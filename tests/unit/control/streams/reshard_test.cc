@@ -162,6 +162,18 @@ TEST_F(ReshardTest, OnlyNeighboursMerge) {
     expect_covered();
 }
 
+TEST_F(ReshardTest, WhatIsMissingIsNotDivided) {
+    create(2);
+    const auto rows = open_shards(stream());
+    facts_.journals_missing = {rows[1].journal};
+    const auto split = plan_split(table_, facts_, "a", rows[1].id, std::nullopt).error();
+    EXPECT_EQ(split.code, Errc::kUnavailable);
+    EXPECT_EQ(split.detail, rows[1].id.value);
+    EXPECT_NE(explain_reshard(&stream(), {rows[1].id}, split).find("data directory that is missing"), std::string::npos);
+    EXPECT_EQ(plan_merge(table_, facts_, "a", rows[0].id, rows[1].id).error().code, Errc::kUnavailable);
+    EXPECT_TRUE(plan_split(table_, facts_, "a", rows[0].id, std::nullopt).has_value()) << "the other one is there";
+}
+
 TEST_F(ReshardTest, AMoveHasOneChildWithTheSameKeysElsewhere) {
     create(2);
     const auto rows = open_shards(stream());
