@@ -34,7 +34,11 @@ def main():
     for program in (EAGRED, CONTROL):
         if not os.access(program, os.X_OK):
             cannot_run(f"{program} is not built")
-    unittest.main(verbosity=2)
+    result = unittest.main(verbosity=2, exit=False).result
+    if not result.wasSuccessful():
+        sys.exit(1)
+    if result.skipped:  # Passed, but not all of it: never silently.
+        cannot_run("; ".join(f"{test.id()}: {why}" for test, why in result.skipped))
 
 
 class Process:
