@@ -193,6 +193,11 @@ class Cores(unittest.TestCase):
         self.assertIn(f"directory 1 is missing ({fast}", self.box.eagred.text())
         self.assertEqual(self.check(), [])
         self.assertEqual(self.check("wide"), [shard for shard, journal in placed.items() if journal == 1])
+        tail = subprocess.run([EAGRE, "tail", "wide", "--from", "trim_horizon", "--no-follow", "--format", "csv", "--data", self.box.data],
+                              capture_output=True, text=True, timeout=box.WAIT_S)
+        self.assertEqual(tail.returncode, 1, "not all was read")
+        for shard, journal in placed.items():
+            self.assertEqual(tail.stderr.count(f"shard {shard}: a data directory of the box is missing"), journal, tail.stderr)
         self.feed("quotes")
         self.feed("wide")  # What is there takes writes.
         lost = next(shard for shard in self.describe("wide").shards if not shard.available)

@@ -52,6 +52,10 @@ class Tail {
             out_.write();
             if (!ended_.empty()) tell_ended();
             if (options_.no_follow && consumer_->at_tail()) break;
+            if (options_.no_follow && consumer_->at_tail_but_for_unavailable()) {
+                status_ = 1;  // Told by on_event: which, and what to do.
+                break;
+            }
         }
         out_.write();
         return status_;

@@ -209,7 +209,7 @@ class Consumer {
     /// Called from Client::poll(): runs of one shard in order, without a gap. The views die with the call.
     virtual void on_delivery(std::function<void(const Delivery&)> callback) = 0;
     /// Something the application must know: kShardClosed, kSequenceTrimmed, kDamaged (reading goes on behind
-    /// `error.detail`), kUnknownShard (retention took all of it), kUnknownStream (deleted; told once, and nothing more comes).
+    /// `error.detail`), kUnavailable and kJournalFailed (once, until the shard has been readable again), kUnknownShard (retention took all of it), kUnknownStream (deleted; told once, and nothing more comes).
     /// Reading of the other shards goes on.
     /// kShardClosed comes once, after the last record of a shard that was split or merged: position() stays behind that
     /// record, at_tail() counts the shard as read. A consumer of the whole stream (ConsumerOptions::shards empty) then reads
@@ -220,6 +220,10 @@ class Consumer {
     virtual std::vector<std::pair<ShardId, SequenceNumber>> position() const = 0;
     /// True when every shard has been read up to the tail that was last reported.
     virtual bool at_tail() const = 0;
+    /// Shards that the box has but can't read now: told as kUnavailable (or kJournalFailed), asked for again and again.
+    virtual std::vector<ShardId> unavailable() const = 0;
+    /// The same as at_tail() of all shards but those, and the children that wait for them.
+    virtual bool at_tail_but_for_unavailable() const = 0;
     virtual const ConsumerStats& stats() const = 0;
 };
 

@@ -41,6 +41,7 @@ struct Reader {
     uint64_t back_off_ns = 0;
     uint64_t asked_ns = 0;
     uint64_t gap_at = 0;  // `wanted` when a delivery last began behind it; 0: never.
+    bool unavailable = false;   // The box said so, and has not given anything since.
     bool from_horizon = false;  // A child: whatever position the consumer began at, all of it is wanted.
 };
 
@@ -106,10 +107,20 @@ class ConsumerImpl final : public Consumer, public Asker {
     }
     bool at_tail() const override {
         if (!children_told_.empty() || !lost_.empty()) return false;
-        return std::all_of(readers_.begin(), readers_.end(), [](const Reader& reader) {
-            if (reader.state == Reader::State::kWaiting) return false;
-            return reader.state == Reader::State::kEnded ||
-                   (reader.tail_known && reader.wanted >= reader.tail);
+        return std::all_of(readers_.begin(), readers_.end(), has_all);
+    }
+    std::vector<ShardId> unavailable() const override {
+        std::vector<ShardId> shards;
+        for (const Reader& reader : readers_) {
+            if (reader.unavailable) shards.push_back(reader.shard.id);
+        }
+        return shards;
+    }
+    bool at_tail_but_for_unavailable() const override {
+        if (!children_told_.empty() || !lost_.empty()) return false;
+        const bool any = std::any_of(readers_.begin(), readers_.end(), [](const Reader& reader) { return reader.unavailable; });
+        return std::all_of(readers_.begin(), readers_.end(), [any](const Reader& reader) {
+            return reader.unavailable || (any && reader.state == Reader::State::kWaiting) || has_all(reader);
         });
     }
     const ConsumerStats& stats() const override { return stats_; }
@@ -209,6 +220,11 @@ class ConsumerImpl final : public Consumer, public Asker {
     }
 
   private:
+    static bool has_all(const Reader& reader) {
+        if (reader.state == Reader::State::kWaiting || reader.unavailable) return false;
+        return reader.state == Reader::State::kEnded || (reader.tail_known && reader.wanted >= reader.tail);
+    }
+
     // With shards chosen by the application, their children are its choice too.
     bool follows() const { return options_.shards.empty(); }
     bool is_read(ShardId shard) const {
@@ -292,6 +308,7 @@ class ConsumerImpl final : public Consumer, public Asker {
     void located(Reader& reader, const FrameHeader& header) {
         const Errc code = frame::errc_of(header);
         if (code == Errc::kOk || code == Errc::kSequenceTrimmed) {
+            reader.unavailable = false;
             reader.wanted = code == Errc::kOk ? header.sequence : header.detail;
             reader.tail = header.number;
             reader.tail_known = true;
@@ -304,6 +321,7 @@ class ConsumerImpl final : public Consumer, public Asker {
             }
         } else if (errc_is_retryable(code)) {
             follow(reader, code, header.detail);
+            tell_unavailable(reader, code, header.detail);
             pause(reader, Reader::State::kLocate);
         } else if (code == Errc::kUnknownShard) {
             lose(reader);
@@ -336,6 +354,7 @@ class ConsumerImpl final : public Consumer, public Asker {
         const uint64_t charged = frame::kHeaderBytes + payload.size();
         reader.tail = std::max(reader.tail, header.number);
         reader.tail_known = true;
+        reader.unavailable = false;
         reader.back_off_ns = 0;
         const uint64_t end = header.sequence + header.record_count;
         if (header.sequence > reader.wanted && ask_again(reader, core)) return;
@@ -382,6 +401,7 @@ class ConsumerImpl final : public Consumer, public Asker {
     void ended(Reader& reader, const FrameHeader& header, std::span<const std::byte> payload) {
         const Errc code = frame::errc_of(header);
         if (code == Errc::kOk) {
+            reader.unavailable = false;
             reader.tail = std::max(reader.tail, header.number);
             reader.tail_known = true;
             reader.state = Reader::State::kStart;
@@ -399,6 +419,7 @@ class ConsumerImpl final : public Consumer, public Asker {
         }
         if (errc_is_retryable(code)) {
             follow(reader, code, header.detail);
+            tell_unavailable(reader, code, header.detail);
             pause(reader, Reader::State::kStart);
             return;
         }
@@ -417,6 +438,12 @@ class ConsumerImpl final : public Consumer, public Asker {
             if (!children_told_.empty()) client_.refresh(stream_);
         }
         tell(reader, error_of(code, header.detail));
+    }
+
+    // Once for each outage. A directory that is away stays away for minutes, and whoever waits for it should know.
+    void tell_unavailable(Reader& reader, Errc code, uint64_t detail) {
+        if ((code != Errc::kUnavailable && code != Errc::kJournalFailed) || std::exchange(reader.unavailable, true)) return;
+        tell(reader, error_of(code, detail));
     }
 
     // The box does not know the shard any more: retention took it, read or not, or the stream was deleted. The map tells which, and
