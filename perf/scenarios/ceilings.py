@@ -24,7 +24,7 @@ def mean_commit_bytes(bench):
 def measure(bench):
     size = mean_commit_bytes(bench)
     null = NullLog(bench, overlap=True)
-    raw, blast, stream = [], [], []
+    raw, blast, stream, scatter = [], [], [], []
     raw_file = os.path.join(bench.folder("raw"), "raw")
     for _ in range(bench.options.rounds):
         with bench.turn_of(null):
@@ -33,11 +33,14 @@ def measure(bench):
         raw.append(bench.run("raw_disk", "--cpu", SERVER_CPU, "--mode", "write", "--file", raw_file, "--size", size,
                              "--file-bytes", 1 << 30, "--seconds", bench.options.seconds / 2)["mb_per_s"])
         stream.append(bench.run("raw_net", "--mode", "stream", "--seconds", 0.3)["mb_per_s"])
+        few, many = (bench.run("raw_scatter", "--shards", n, "--seconds", 0.5)["records_per_s"] for n in (4, 1000))
+        scatter.append(many / few)
     null.end()
     os.unlink(raw_file)
     return [
         Figure("raw_write_sync", f"ceiling: write + fdatasync of {size // 1024} KiB", raw, unit="MB/s"),
         Figure("raw_stream", "ceiling: loopback TCP, one way, 64 KiB sends", stream, unit="MB/s"),
+        Figure("raw_scatter", "ceiling: only sorting records into 1000 batches, checksumming and sending them, over 4", scatter, unit="x"),
         Figure("null_log_fair", "the null log server is fair: its share of raw write + fdatasync (prebuilt frames)",
                [b / r for b, r in zip(blast, raw)], goal=0.8, unit="x", note=f"{blast[-1]:.0f} MB/s"),
     ]
