@@ -258,6 +258,22 @@ class Groups(unittest.TestCase):
         self.assertEqual(len(a.records()) + len(b.records()), len(sent), "something was printed twice")
         self.assertNotIn("LeaseLost", a.text() + b.text())
 
+    def test_no_follow_reads_the_children_too(self):
+        stream = self.create(shards=1)
+        sent = self.feed(stream, 20)
+        self.eagre("stream", "split", "quotes", "--shard", "1")
+        with self.box.connect() as data:
+            split = data.metadata("quotes")[0]
+        split.shards = [shard for shard in split.shards if shard.open]
+        self.assertEqual(len(split.shards), 2)
+        sent += self.feed(split, 20, 20)
+
+        def read():
+            said = self.eagre("tail", "quotes", "--group", "g", "--from", "trim_horizon", "--no-follow", "--format", "json")
+            return [(row["shard"], row["sequence"]) for row in map(json.loads, said.splitlines())]
+        self.assertEqual(sorted(read()), sorted(sent))
+        self.assertEqual(read(), [], "all of it was checkpointed")
+
     def test_a_stream_is_deleted_under_its_readers(self):
         self.create(shards=2)
         self.make_group()

@@ -557,7 +557,9 @@ std::vector<GroupLease> GroupConsumerImpl::leases() const {
 
 bool GroupConsumerImpl::at_tail() const {
     return !unstarted_ && !held_.empty() && std::all_of(held_.begin(), held_.end(), [](const auto& entry) {
-        return entry.second.ended || (entry.second.consumer != nullptr && entry.second.consumer->at_tail());
+        // Until the group knows that a parent has been read to its end nobody has its children, and there is more to come.
+        if (entry.second.ended) return !entry.second.end_due;
+        return entry.second.consumer != nullptr && entry.second.consumer->at_tail();
     });
 }
 
