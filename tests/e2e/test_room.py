@@ -58,6 +58,38 @@ class RoomCase(unittest.TestCase):
 
 
 class Room(RoomCase):
+    def test_time_takes_one_stream_and_leaves_the_other(self):
+        """What is older than its stream's retention goes, closed parents with it; what lies beside it in the same segments stays."""
+        self.begin()
+        self.run_eagre("stream", "create", "short", "--shards", "2", "--retention", "3s")
+        self.run_eagre("stream", "create", "long")
+        lines = {name: [f"{name}-{i:06d}-" + name[0] * 985 for i in range(count)] for name, count in (("short", 24_000), ("long", 24_000))}
+        for part in range(8):  # By turns, so that they share every segment.
+            for name, all_lines in lines.items():
+                size = len(all_lines) // 8
+                put = "\n".join(all_lines[part * size:(part + 1) * size]) + "\n"
+                self.run_eagre("put", name, "--key", "k", input=put)
+        began = time.monotonic()
+        parent = next(shard["id"] for shard in self.describe("short")["shards"] if shard["next_sequence"] > 1)
+        self.run_eagre("stream", "split", "short", "--shard", str(parent))
+        closed = self.run_eagre("tail", "short", "--shard", str(parent), "--from", "trim_horizon", "--no-follow").splitlines()
+        if time.monotonic() - began < 2:  # Nothing can have been taken yet on a machine that is quick enough.
+            self.assertEqual(closed[-1], lines["short"][-1], "a closed shard is read to its end")
+
+        def gone():
+            shards = {shard["id"]: shard for shard in self.describe("short")["shards"]}
+            return parent not in shards and self.describe("short")["stored_bytes"] == 0
+        self.wait_until(gone, "what is too old is still there")
+        self.assertEqual(self.run_eagre("tail", "short", "--from", "trim_horizon", "--no-follow"), "")
+        self.assertEqual(self.run_eagre("tail", "long", "--from", "trim_horizon", "--no-follow").splitlines(), lines["long"])
+
+        def space_is_back():
+            core = json.loads(self.run_eagre("stats", "--json"))["cores"][0]
+            # The segment that is written to can't give anything back, and one more is as a rule half full.
+            return core["used_bytes"] <= 1.3 * core["alive_bytes"] + 2 * SEGMENT
+        self.wait_until(space_is_back, "space does not come back")
+        self.assertEqual(self.run_eagre("tail", "long", "--from", "trim_horizon", "--no-follow").splitlines(), lines["long"])
+
     def test_a_stream_stays_under_its_bytes(self):
         self.begin()
         self.run_eagre("stream", "create", "short", "--shards", "4", "--retention-bytes", "8M")
