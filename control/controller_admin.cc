@@ -98,6 +98,12 @@ std::string explain(const admin::Request& request, Error error, bool waiting, bo
             text += text.ends_with('.') ? " Nothing was created." : ". Nothing was created.";
         }
     }
+    if (error.code == Errc::kBusy && stream != nullptr && stream->row.state == StreamState::kResharding) {
+        text = fmt::format(
+            "{}{}: a split, merge, scale or move of this stream is under way; ask again when it is done ('eagre stream describe' shows its "
+            "shards, and a directory that it may be waiting for). Nothing was changed.",
+            wire::EnumNameAdminOp(request.op), subject);
+    }
     if (is_reshard(request.op)) {
         const bool ill_placed = request.op == AdminOp::MoveShards && error.code == Errc::kBadArgument;
         const std::string why =
@@ -358,7 +364,11 @@ bool Controller::start_change(Pending& pending) {
     if (request.op == AdminOp::CreateStream) return start_create(pending);
     if (is_reshard(request.op)) return start_reshard(pending);
     const auto change = plan_change(request);
-    if (!change) return finish(pending, change.error());
+    if (!change) {
+        // A split or merge is over in a moment, as a rule.
+        if (change.error().code == Errc::kBusy && !overdue(pending)) return false;
+        return finish(pending, change.error());
+    }
     pending.stream = table_.find(request.name)->row.id;
     const auto applied = catalog_.apply(*change);
     if (!applied) return finish(pending, applied.error());

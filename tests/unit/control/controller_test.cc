@@ -225,6 +225,23 @@ TEST(Controller, SaysWhichLimitIsWrong) {
     EXPECT_NE(answer.message.find("at most 50 tags"), std::string::npos) << answer.message;
 }
 
+TEST(Controller, AChangeDuringAReshardWaitsAndSaysWhatItWaitedFor) {
+    ControlRig rig;
+    rig.start_and_agree();
+    ASSERT_EQ(rig.create("quotes", 1).code, Errc::kOk);
+    rig.dataplane.silent = true;  // It does not come to an end.
+    rig.send({AdminOp::ScaleStream, "quotes", 2, 0, 0});
+    ASSERT_TRUE(rig.run_until([&] { return rig.controller->table().find("quotes")->row.state == catalog::StreamState::kResharding; }));
+    AdminAsk change{.op = AdminOp::SetStream, .name = "quotes"};
+    change.fields = wire::StreamField::RetentionBytes;
+    change.retention_bytes = 64 << 20U;
+    rig.send(change);
+    EXPECT_EQ(rig.answer().code, Errc::kTimeout) << "the scale's, asked first and not told to wait any less";
+    const auto answer = rig.answer();
+    EXPECT_EQ(answer.code, Errc::kBusy);
+    EXPECT_NE(answer.message.find("split, merge, scale or move of this stream is under way"), std::string::npos) << answer.message;
+}
+
 TEST(Controller, TagsLiveInTheCatalogueAlone) {
     ControlRig rig;
     rig.start_and_agree();
