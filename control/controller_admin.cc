@@ -106,9 +106,12 @@ std::string explain(const admin::Request& request, Error error, bool waiting, bo
     }
     if (is_reshard(request.op)) {
         const bool ill_placed = request.op == AdminOp::MoveShards && error.code == Errc::kBadArgument;
+        // Of a move the detail is a journal, and of what was accepted, the dataplane's: no shard of which "nothing was changed".
+        const bool by_itself = error.code == Errc::kUnavailable && (waiting || request.op == AdminOp::MoveShards);
         const std::string why =
-            ill_placed ? fmt::format("shard {} lies in that journal already, or is named twice.", error.detail)
-                       : streams::explain_reshard(stream, request.shards, error);
+            by_itself    ? std::string()
+            : ill_placed ? fmt::format("shard {} lies in that journal already, or is named twice.", error.detail)
+            :              streams::explain_reshard(stream, request.shards, error);
         if (!why.empty()) text = fmt::format("{}{}: {}", wire::EnumNameAdminOp(request.op), subject, why);
         if (request.op == AdminOp::ScaleStream && error.code == Errc::kBadArgument) text = fmt::format("ScaleStream{}: a stream has at least 1 shard.", subject);
     }
