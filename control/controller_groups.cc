@@ -214,7 +214,7 @@ void Controller::drop_group_business() {
     }
     seeks_.clear();
     lag_questions_.clear();
-    lags_.abandon(transport_.wall_ns());
+    lags_.abandon(groups_, transport_.wall_ns());
     groups_.excuse_all(clock());
 }
 

@@ -37,7 +37,7 @@ void Controller::advance_lags() {
 void Controller::take_measure_answer(const channel::Event& event) {
     const auto asked = lag_questions_.find(event.command_id);
     if (asked == lag_questions_.end()) return;
-    lags_.take(asked->second, event.error, event.header.number, event.header.sequence, transport_.wall_ns());
+    lags_.take(groups_, asked->second, event.error, event.header.number, event.header.sequence, transport_.wall_ns());
     lag_questions_.erase(asked);
 }
 

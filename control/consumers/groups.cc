@@ -105,6 +105,14 @@ const Group* Groups::find(GroupId id) const {
     return found == groups_.end() ? nullptr : &found->second;
 }
 
+std::optional<uint64_t> Groups::settled_map(GroupId id) const {
+    const Group* group = find(id);
+    if (group == nullptr) return std::nullopt;
+    const streams::Stream* stream = table_.find(group->row().stream);
+    if (stream == nullptr || stream->row.state == catalog::StreamState::kResharding) return std::nullopt;
+    return stream->row.map_version;
+}
+
 // -------------------------------------------------------------------------------------------------
 // what members ask
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -82,6 +83,9 @@ class Groups {
     Result<const Group*> find(const std::string& stream, const std::string& name) const;
     const Group* find(GroupId id) const;
     const std::map<GroupId, Group>& groups() const { return groups_; }
+    /// Version of the map that the group's shards are of; nothing: the group is gone, or its stream is being resharded, and may
+    /// have children with records that are not known here yet.
+    std::optional<uint64_t> settled_map(GroupId id) const;
 
     /// What has to be durable before the answers are given. Empty: nothing.
     catalog::Change take_change();

@@ -32,13 +32,14 @@ void LagBoard::begin(const Groups& groups, uint64_t wall_ns) {
         Job job;
         job.group = id;
         job.number = number;
+        job.map = groups.settled_map(id);
         for (const auto& [shard, lease] : group->leases()) {
             if (lease.row.ended) continue;
             job.left.push_back({shard, lease.row.next});
             job.lag.shards[shard].next = lease.row.next;
         }
         active_ = std::move(job);
-        if (active_->left.empty()) end(wall_ns);
+        if (active_->left.empty()) end(groups, wall_ns);
     }
 }
 
@@ -51,7 +52,7 @@ std::optional<LagBoard::Question> LagBoard::next_question(const Groups& groups, 
     return question;
 }
 
-void LagBoard::take(ShardId shard, Error error, uint64_t tail, uint64_t bytes, uint64_t wall_ns) {
+void LagBoard::take(const Groups& groups, ShardId shard, Error error, uint64_t tail, uint64_t bytes, uint64_t wall_ns) {
     if (!active_) return;
     const auto found = active_->asked.find(shard);
     if (found == active_->asked.end()) return;
@@ -77,12 +78,13 @@ void LagBoard::take(ShardId shard, Error error, uint64_t tail, uint64_t bytes, u
         default:
             break;  // Unavailable, or gone: not known.
     }
-    if (active_->left.empty() && active_->asked.empty()) end(wall_ns);
+    if (active_->left.empty() && active_->asked.empty()) end(groups, wall_ns);
 }
 
-void LagBoard::end(uint64_t wall_ns) {
+void LagBoard::end(const Groups& groups, uint64_t wall_ns) {
     GroupLag& lag = active_->lag;
-    lag.known = true;
+    // The dataplane opens children before they are known here: they may hold records that nobody was asked for.
+    lag.known = active_->map && active_->map == groups.settled_map(active_->group);
     lag.measured_ns = wall_ns;
     for (const auto& [shard, each] : lag.shards) {
         lag.known = lag.known && each.known;
@@ -95,8 +97,8 @@ void LagBoard::end(uint64_t wall_ns) {
     active_.reset();
 }
 
-void LagBoard::abandon(uint64_t wall_ns) {
-    if (active_) end(wall_ns);
+void LagBoard::abandon(const Groups& groups, uint64_t wall_ns) {
+    if (active_) end(groups, wall_ns);
     for (const auto& [group, number] : std::exchange(queue_, {})) {
         kept_[group] = {number, GroupLag{}};
     }

@@ -25,7 +25,7 @@ struct ShardLag {
 };
 
 struct GroupLag {
-    bool known = false;          // All shards are.
+    bool known = false;          // All shards are, and no reshard was on meanwhile.
     uint64_t records = 0;
     uint64_t bytes = 0;
     uint64_t arrival_ns = 0;     // The oldest.
@@ -52,9 +52,9 @@ class LagBoard {
     /// What to ask next; nothing: wait for answers, or there is nothing to do.
     std::optional<Question> next_question(const Groups& groups, uint64_t wall_ns);
     /// The answer to the question of that shard: kMeasureReply's fields, or why there is none.
-    void take(ShardId shard, Error error, uint64_t tail, uint64_t bytes, uint64_t wall_ns);
+    void take(const Groups& groups, ShardId shard, Error error, uint64_t tail, uint64_t bytes, uint64_t wall_ns);
     /// The dataplane is gone: what is under way stays unknown.
-    void abandon(uint64_t wall_ns);
+    void abandon(const Groups& groups, uint64_t wall_ns);
     bool idle() const { return !active_ && queue_.empty(); }
     void forget_all_but(const Groups& groups);
 
@@ -62,6 +62,7 @@ class LagBoard {
     struct Job {
         GroupId group;
         uint64_t number = 0;
+        std::optional<uint64_t> map;  // That the shards asked for are of; nothing: a reshard is on.
         std::deque<Question> left;
         std::map<ShardId, Question> asked;
         GroupLag lag;
@@ -71,7 +72,7 @@ class LagBoard {
         GroupLag lag;
     };
     void begin(const Groups& groups, uint64_t wall_ns);
-    void end(uint64_t wall_ns);
+    void end(const Groups& groups, uint64_t wall_ns);
 
     std::deque<std::pair<GroupId, uint64_t>> queue_;
     std::optional<Job> active_;
