@@ -175,6 +175,9 @@ void Groups::serve(const Ask& ask, Group& group, Now now) {
         }
         case GroupOp::Checkpoint:
             group.take_marks(member, ask.marks, fence_, now, refusals);
+            // Whoever says that a parent is done with hears in the same answer which of its children he is to read: in between he
+            // would seem to have read everything.
+            group.settle(fence_, now);
             return answer(ask.ticket, group, member, std::move(refusals));
         case GroupOp::Leave:
             group.take_marks(member, ask.marks, fence_, now, refusals);

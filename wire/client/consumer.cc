@@ -222,7 +222,9 @@ class ConsumerImpl final : public Consumer, public Asker {
   private:
     static bool has_all(const Reader& reader) {
         if (reader.state == Reader::State::kWaiting || reader.unavailable) return false;
-        return reader.state == Reader::State::kEnded || (reader.tail_known && reader.wanted >= reader.tail);
+        if (reader.state == Reader::State::kEnded) return true;
+        // Whoever reads a closed shard has yet to be told so: what follows in its children is not read before.
+        return reader.shard.open && reader.tail_known && reader.wanted >= reader.tail;
     }
 
     // With shards chosen by the application, their children are its choice too.

@@ -142,6 +142,34 @@ TEST_F(GroupsTest, AHeartbeatIsHeldBackUntilThereIsSomethingToSay) {
     EXPECT_GT(ticket, parked);
 }
 
+TEST_F(GroupsTest, TheAnswerToTheEndOfAParentHasItsChildren) {
+    catalog::Change change;
+    const auto put = [&](uint64_t id, uint64_t parent, bool open) {
+        catalog::ShardRow row;
+        row.id = ShardId(id);
+        row.stream = StreamId(2);
+        row.first_sequence = SequenceNumber(1);
+        row.parent = ShardId(parent);
+        row.open = open;
+        change.put_shards.push_back(row);
+    };
+    put(9, 0, false);
+    put(10, 9, true);
+    put(11, 9, true);
+    ASSERT_TRUE(catalog->apply(change).value());
+    groups.put_streams();
+    const Answer joined = join("a", "g", "trades");
+    ASSERT_EQ(joined.leases.size(), 1U);
+    Ask end = of(GroupOp::Checkpoint, "a", joined);
+    end.stream = "trades";
+    end.marks.push_back({ShardId(9), joined.leases[0].token, SequenceNumber(21), true, false});
+    const Answer answer = ask(end);
+    ASSERT_EQ(answer.error.code, Errc::kOk);
+    ASSERT_EQ(answer.leases.size(), 2U);
+    EXPECT_EQ(answer.leases[0].shard, ShardId(10));
+    EXPECT_EQ(answer.leases[1].shard, ShardId(11));
+}
+
 TEST_F(GroupsTest, AHeartbeatIsAnsweredAfterAThirdOfTheLimitAtTheLatest) {
     const Answer joined = join("a");
     EXPECT_EQ(ask(of(GroupOp::Heartbeat, "a", joined)).error.code, Errc::kTimeout);

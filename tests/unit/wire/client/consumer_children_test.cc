@@ -86,6 +86,17 @@ TEST_P(ConsumerChildren, ReadsAHistoryOfSplitsAndMergesInOrder) {
     EXPECT_EQ(ended_, (std::set<uint64_t>{1, 2, 3, 4}));
 }
 
+TEST_P(ConsumerChildren, AClosedShardIsNotAtItsTailBeforeItsEndWasTold) {
+    put(200);
+    box_.split(1);
+    options_.shards = {ShardId{1}};
+    box_.piece_bytes_max = 40;
+    consume();
+    for (int i = 0; i < 20000 && !consumer_->at_tail(); ++i) client_->poll(1'000'000);
+    EXPECT_TRUE(consumer_->at_tail());
+    EXPECT_EQ(ended_, (std::set<uint64_t>{1}));
+}
+
 TEST_P(ConsumerChildren, FollowsWhatHappensWhileItReads) {
     consume();
     for (int round = 0; round < 6; ++round) {
