@@ -274,6 +274,31 @@ class Groups(unittest.TestCase):
         self.assertEqual(sorted(read()), sorted(sent))
         self.assertEqual(read(), [], "all of it was checkpointed")
 
+    def test_a_slow_reader_is_not_a_dead_member(self):
+        stream = self.create(shards=2)
+        self.make_group()
+        sent = []
+        for number in range(0, 5000, 500):
+            sent += self.feed(stream, 500, number)
+        # More than a pipe takes, and for longer than the heartbeat limit nobody reads it.
+        said = open(os.path.join(self.box.data, "slow.txt"), "w+")
+        self.addCleanup(said.close)
+        slow = subprocess.Popen([EAGRE, "tail", "quotes", "--group", "g", "--member", "slow", "--no-follow", "--format", "json",
+                                 "--data", self.box.data], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, text=True)
+        self.addCleanup(lambda: (slow.kill(), slow.wait(), slow.stdout.close()))
+        self.until(lambda: self.shared_out(2), "the member has not joined")
+        idle_until = time.monotonic() + 5 * HEARTBEAT_S
+        while time.monotonic() < idle_until:
+            self.assertEqual([member["name"] for member in self.group()["members"]], ["slow"], "taken for dead")
+            time.sleep(0.2)
+        self.assertGreater(self.group()["lag"]["records"], 0, "what nobody has read was checkpointed")
+        rows = [json.loads(line) for line in slow.stdout]
+        self.assertEqual(slow.wait(box.WAIT_S), 0)
+        self.assertEqual(sorted((row["shard"], row["sequence"]) for row in rows), sorted(sent), "lost, or printed twice")
+        said.seek(0)
+        self.assertNotIn("LeaseLost", said.read())
+        self.assertEqual(self.group()["lag"]["records"], 0)
+
     def test_a_stream_is_deleted_under_its_readers(self):
         self.create(shards=2)
         self.make_group()

@@ -1,11 +1,14 @@
 #include "tools/eagre/group_tail.h"
 
-#include <map>
+#include <unistd.h>
+
 #include <memory>
+#include <set>
 
 #include <fmt/format.h>
 
 #include "perf/load/error_text.h"
+#include "tools/eagre/paced_output.h"
 #include "tools/eagre/signals.h"
 #include "wire/client/group_consumer.h"
 
@@ -14,12 +17,14 @@ namespace {
 
 constexpr uint64_t kPollNs = 20'000'000;
 constexpr uint64_t kCheckpointNs = 1'000'000'000;
+constexpr uint64_t kWriteNs = 20'000'000;       // Then the group hears of us again.
+constexpr uint64_t kGiveUpNs = 500'000'000;     // For the rest of a record that standard output has a part of.
 constexpr uint64_t kLeaveNs = 5'000'000'000;
 
 class Member {
   public:
     Member(const Target& target, const GroupTail& options)
-        : options_(options), out_(options.format), client_(target.connect()) {
+        : options_(options), out_(options.format, STDOUT_FILENO), client_(target.connect()) {
         client::GroupOptions group;
         group.member = options.member;
         group.start = options.start;
@@ -39,15 +44,21 @@ class Member {
     int run() {
         client::Transport& transport = client_->transport();
         uint64_t checkpoint_at_ns = transport.monotonic_ns() + kCheckpointNs;
-        while (!done_ && !out_.closed() && !Signals::wait(0)) {
-            client_->poll(kPollNs);
-            out_.write();
+        while (!out_.closed() && !Signals::wait(0)) {
+            // Whoever reads us may be slow. The group must hear of us all the same, and what piles up here is bounded: by what
+            // is full, and the credit of each shard.
+            client_->poll(out_.empty() ? kPollNs : 0);
+            out_.write(kWriteNs);
+            consumer_->hold(done_ || out_.full());
+            settle_ends();
             if (transport.monotonic_ns() >= checkpoint_at_ns) {
                 checkpoint_all();
                 checkpoint_at_ns = transport.monotonic_ns() + kCheckpointNs;
             }
-            if (options_.no_follow && consumer_->at_tail()) break;
+            if (!out_.empty() || !read_.empty()) continue;
+            if (done_ || (options_.no_follow && consumer_->at_tail())) break;
         }
+        checkpoint_all();
         const Status left = consumer_->leave(kLeaveNs);
         if (!left && status_ == 0) {
             fmt::print(stderr, "eagre: {}\n", load::error_text("leaving the group", left.error()));
@@ -61,42 +72,57 @@ class Member {
         for (uint32_t i = delivery.skip; i < delivery.batch.record_count() && !done_; ++i) {
             const SequenceNumber sequence{delivery.first_sequence.value + i};
             out_.add({delivery.shard, sequence, delivery.arrival_ns}, delivery.batch.record(i));
-            written_[delivery.shard] = sequence;
             done_ = options_.count != 0 && out_.count() == options_.count;
         }
     }
 
     /// Of what standard output has taken.
     void checkpoint(ShardId shard) {
-        const auto last = written_.find(shard);
-        if (last == written_.end() || out_.closed()) return;
+        const auto last = out_.written().find(shard);
+        if (last == out_.written().end() || out_.closed()) return;
         [[maybe_unused]] const Status taken = consumer_->checkpoint(shard, last->second);
-        written_.erase(last);  // The shard's new owner says what follows, if it is no longer ours.
+        out_.written().erase(last);  // The shard's new owner says what follows, if it is no longer ours.
     }
     void checkpoint_all() {
-        while (!written_.empty() && !out_.closed()) checkpoint(written_.begin()->first);
+        while (!out_.written().empty() && !out_.closed()) checkpoint(out_.written().begin()->first);
+    }
+
+    /// A shard that was read to its end is done with when the last of it has been written.
+    void settle_ends() {
+        for (auto each = read_.begin(); each != read_.end();) {
+            const ShardId shard = *each;
+            if (out_.closed() || out_.holds(shard)) {
+                ++each;
+                continue;
+            }
+            each = read_.erase(each);
+            checkpoint(shard);
+            [[maybe_unused]] const Status taken = consumer_->checkpoint(shard, client::kShardEnd);
+        }
     }
 
     void on_release(ShardId shard) {
-        out_.write();
+        out_.give_up(shard, kGiveUpNs);
+        read_.erase(shard);
         checkpoint(shard);
         fmt::print(stderr, "eagre: gives up shard {}\n", shard.value);
     }
 
     void on_event(ShardId shard, Error error) {
         if (error.code == Errc::kShardClosed) {
-            out_.write();
-            checkpoint(shard);
-            if (!done_ && !out_.closed()) {
-                [[maybe_unused]] const Status taken = consumer_->checkpoint(shard, client::kShardEnd);
-            }
+            if (!done_) read_.insert(shard);
             fmt::print(stderr, "eagre: shard {} was read to its end\n", shard.value);
             return;
         }
         const std::string what = shard.value == 0 ? fmt::format("group {} of stream {}", options_.group, options_.stream)
                                                   : fmt::format("shard {}", shard.value);
         fmt::print(stderr, "eagre: {}\n", load::error_text(what, error));
-        if (error.code == Errc::kLeaseLost) written_.erase(shard);
+        if (error.code == Errc::kLeaseLost) {
+            // Somebody else prints it.
+            out_.give_up(shard, 0);
+            out_.written().erase(shard);
+            read_.erase(shard);
+        }
         // Who was taken for dead joins anew by himself; everything else of the whole group is the end.
         if (shard.value == 0 && error.code != Errc::kUnknownMember) {
             status_ = 1;
@@ -110,10 +136,10 @@ class Member {
     }
 
     const GroupTail& options_;
-    RecordOutput out_;
+    PacedOutput out_;
     std::unique_ptr<client::Client> client_;
     std::unique_ptr<client::GroupConsumer> consumer_;
-    std::map<ShardId, SequenceNumber> written_;  // Last record of each shard since its last checkpoint.
+    std::set<ShardId> read_;  // To their ends, which the group has not been told.
     bool done_ = false;
     int status_ = 0;
 };

@@ -224,6 +224,9 @@ class Consumer {
     virtual std::vector<ShardId> unavailable() const = 0;
     /// The same as at_tail() of all shards but those, and the children that wait for them.
     virtual bool at_tail_but_for_unavailable() const = 0;
+    /// True: nothing more is asked for, until false. What is on its way (ConsumerOptions::credit_bytes of each shard at most, or one
+    /// pull) still comes. For an application that can't take more just now, and must go on calling Client::poll().
+    virtual void hold(bool held) = 0;
     virtual const ConsumerStats& stats() const = 0;
 };
 

@@ -123,6 +123,12 @@ class ConsumerImpl final : public Consumer, public Asker {
             return reader.unavailable || (any && reader.state == Reader::State::kWaiting) || has_all(reader);
         });
     }
+    void hold(bool held) override {
+        if (std::exchange(hold_, held) == held || held) return;
+        for (Reader& reader : readers_) {
+            if (reader.state == Reader::State::kReading) give_credit(reader);
+        }
+    }
     const ConsumerStats& stats() const override { return stats_; }
 
     // -- Asker
@@ -131,8 +137,7 @@ class ConsumerImpl final : public Consumer, public Asker {
         if (now_ns >= next_check_ns_) check_answers(now_ns);
         if (std::exchange(some_ended_, false)) release_children();
         for (Reader& reader : readers_) {
-            const bool idle =
-                reader.state == Reader::State::kLocate || reader.state == Reader::State::kStart;
+            const bool idle = is_idle(reader);
             if (!idle || now_ns < reader.retry_at_ns) continue;
             Connection* connection = client_.connection(reader.shard.core);
             if (connection == nullptr || !connection->ready()) continue;
@@ -144,8 +149,7 @@ class ConsumerImpl final : public Consumer, public Asker {
     uint64_t next_timer_ns() const override {
         uint64_t next = UINT64_MAX;
         for (const Reader& reader : readers_) {
-            const bool idle =
-                reader.state == Reader::State::kLocate || reader.state == Reader::State::kStart;
+            const bool idle = is_idle(reader);
             if (idle && reader.retry_at_ns != 0) next = std::min(next, reader.retry_at_ns);
         }
         return next;
@@ -220,6 +224,10 @@ class ConsumerImpl final : public Consumer, public Asker {
     }
 
   private:
+    // There is something to ask for. While on hold no records are.
+    bool is_idle(const Reader& reader) const {
+        return reader.state == Reader::State::kLocate || (reader.state == Reader::State::kStart && !hold_);
+    }
     static bool has_all(const Reader& reader) {
         if (reader.state == Reader::State::kWaiting || reader.unavailable) return false;
         if (reader.state == Reader::State::kEnded) return true;
@@ -387,11 +395,15 @@ class ConsumerImpl final : public Consumer, public Asker {
             }
             reader.wanted = end;
         }
-        if (options_.mode != ConsumerOptions::Mode::kSubscribe) return;
         reader.uncredited_bytes += charged;
+        give_credit(reader);
+    }
+
+    void give_credit(Reader& reader) {
+        if (options_.mode != ConsumerOptions::Mode::kSubscribe || hold_) return;
         if (reader.uncredited_bytes < options_.credit_bytes / 2) return;
-        Connection* connection = client_.connection(core);
-        if (connection == nullptr) return;
+        Connection* connection = client_.connection(reader.shard.core);
+        if (connection == nullptr || !connection->ready()) return;
         FrameHeader credit;
         credit.kind = FrameKind::kCredit;
         credit.correlation = reader.correlation;
@@ -488,6 +500,7 @@ class ConsumerImpl final : public Consumer, public Asker {
     std::vector<ShardId> lost_;            // The box does not know them; the map will say why.
     uint32_t maps_without_children_ = 0;
     bool some_ended_ = false;              // Or came: somebody may be waiting for it.
+    bool hold_ = false;                    // The application can't take more just now.
     uint64_t next_check_ns_ = 0;
     std::function<void(const Delivery&)> delivery_;
     std::function<void(ShardId, Error)> event_;

@@ -71,6 +71,7 @@ class GroupConsumerImpl final : public GroupConsumer, public Asker {
     Status leave(uint64_t timeout_ns) override;
     std::vector<GroupLease> leases() const override;
     bool at_tail() const override;
+    void hold(bool held) override;
     const std::string& member() const override { return options_.member; }
     Error ended() const override { return ended_; }
     const GroupStats& stats() const override { return stats_; }
@@ -128,6 +129,7 @@ class GroupConsumerImpl final : public GroupConsumer, public Asker {
     uint64_t checkpoint_at_ns_ = 0;
     bool fresh_map_ = true;  // stream_ was asked for just before we joined.
     bool unstarted_ = false;  // Some shard may be waiting to be read.
+    bool on_hold_ = false;
     bool leaving_ = false;
     bool left_ = false;
     Error ended_;
@@ -384,6 +386,7 @@ void GroupConsumerImpl::start_reading(ShardId shard, Held& held) {
     options.credit_bytes = options_.credit_bytes;
     if (held.stored != 0) options.resume = {{shard, SequenceNumber{held.stored}}};
     held.consumer = make_consumer_impl(client_, stream_, options);
+    held.consumer->hold(on_hold_);
     held.consumer->on_delivery([this](const Delivery& delivery) {
         const auto found = held_.find(delivery.shard);
         if (found == held_.end() || found->second.releasing) return;
@@ -553,6 +556,13 @@ std::vector<GroupLease> GroupConsumerImpl::leases() const {
         list.push_back({shard, held.token, SequenceNumber{std::max(held.handed, held.stored)}, SequenceNumber{held.stored}, at_tail});
     }
     return list;
+}
+
+void GroupConsumerImpl::hold(bool held) {
+    on_hold_ = held;
+    for (auto& [shard, each] : held_) {
+        if (each.consumer != nullptr) each.consumer->hold(held);
+    }
 }
 
 bool GroupConsumerImpl::at_tail() const {

@@ -71,6 +71,8 @@ class GroupConsumer {
     /// afterwards. Errors: kTimeout, kUnavailable (the group will notice by the heartbeat limit).
     virtual Status leave(uint64_t timeout_ns) = 0;
 
+    /// As Consumer's. The member stays alive meanwhile, and keeps its shards.
+    virtual void hold(bool held) = 0;
     virtual std::vector<GroupLease> leases() const = 0;
     /// True when every shard that this member has was read up to its tail, and it has any.
     virtual bool at_tail() const = 0;

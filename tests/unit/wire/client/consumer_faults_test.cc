@@ -187,6 +187,32 @@ TEST_P(ConsumerFaults, SilentQuestionsAreAskedOnANewConnection) {
     EXPECT_EQ(box_.connection_count, 2U);
 }
 
+TEST_P(ConsumerFaults, OnHoldGetsNoMoreThanWasOnItsWay) {
+    options_.credit_bytes = 600;  // A few runs of twenty.
+    options_.pull_bytes = 600;
+    auto consumer = client_->make_consumer("ticks", options_);
+    ASSERT_TRUE(consumer.has_value());
+    std::vector<uint64_t> sequences;
+    (*consumer)->on_delivery([&](const Delivery& delivery) {
+        for (uint32_t i = delivery.skip; i < delivery.batch.record_count(); ++i) sequences.push_back(delivery.first_sequence.value + i);
+        (*consumer)->hold(true);
+    });
+    for (int i = 0; i < 300; ++i) client_->poll(1'000'000);
+    const size_t on_its_way = sequences.size();
+    EXPECT_GT(on_its_way, 0U);
+    EXPECT_LT(on_its_way, 50U);
+    // A new connection does not begin anew by itself.
+    box_.break_connections();
+    for (int i = 0; i < 300; ++i) client_->poll(1'000'000);
+    EXPECT_EQ(sequences.size(), on_its_way);
+    EXPECT_FALSE((*consumer)->at_tail());
+    for (int i = 0; i < 2000 && sequences.size() < 100; ++i) {
+        (*consumer)->hold(false);
+        client_->poll(1'000'000);
+    }
+    EXPECT_EQ(sequences, range(1, 100));
+}
+
 INSTANTIATE_TEST_SUITE_P(Modes, ConsumerFaults, ::testing::Values(Mode::kSubscribe, Mode::kPull));
 
 // Connects to a box whose first answer was changed by `tamper`.
