@@ -86,6 +86,8 @@ class Controller {
         consumers::GroupLag lag;  // measured_ns 0: not yet; known false: a shard could not be measured.
     };
     std::vector<GroupFigures> group_figures() const;
+    /// All since this process began, of administrators and of groups' members ("Member", and "Checkpoint" for each shard).
+    Refusals refusals() const;
     /// Answers whoever still waits with kShuttingDown. Poll on until sending() is false, for a
     /// bounded time.
     void shut_down();
@@ -265,6 +267,7 @@ class Controller {
     std::map<StreamId, Drive> drives_;
     std::map<StreamId, Error> refused_;  // Why a stream was given up, for whoever waits for it.
     std::list<Pending> pendings_;
+    Refusals refusals_;
 };
 
 }  // namespace eagre::control

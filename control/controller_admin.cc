@@ -72,6 +72,10 @@ void tell_row(admin::StreamAnswer& answer, const catalog::StreamRow& row) {
     told.record_bytes_max = row.record_bytes_max;
     told.quota_bytes_per_s = row.quota_bytes_per_s;
     told.quota_records_per_s = row.quota_records_per_s;
+    told.scale_target = row.scale_target;
+    told.state = row.state == StreamState::kResharding || row.scale_target != 0 ? wire::StreamState::Resharding :
+                 row.state == StreamState::kChanging                           ? wire::StreamState::Changing :
+                                                                                 wire::StreamState::Active;
 }
 
 /// What was asked, what became of it, what to do. `waiting`: the intention is durable.
@@ -345,6 +349,7 @@ bool Controller::finish(const Pending& pending, Error error) {
     admin::Answer answer;
     answer.error = error;
     if (error.code != Errc::kOk) {
+        refusals_.count(wire::EnumNameAdminOp(pending.request.op), error.code);
         answer.message =
             !pending.request.group.empty() && ready() ? explain_group(pending.request, error) :
             explain(pending.request, error,

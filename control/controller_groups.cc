@@ -51,9 +51,17 @@ void Controller::take_group_request(const channel::Event& event) {
     if (!begun) answer_member(event.ticket, begun.error());
 }
 
+Refusals Controller::refusals() const {
+    Refusals all = refusals_;
+    all.add(admin_.refusals());
+    return all;
+}
+
 void Controller::answer_member(uint64_t ticket, Error error) {
-    if (error.code != Errc::kOk)
+    if (error.code != Errc::kOk) {
+        refusals_.count("Member", error.code);
         log::debug("groups", "request refused reason={} detail={}", errc_name(error.code), error.detail);
+    }
     // A dataplane that does not read its answers gives the asker up by itself.
     [[maybe_unused]] const Status answered = channel_.answer(ticket, error, {});
 }
@@ -96,6 +104,7 @@ Status Controller::store_groups() {
             answer_member(answer.ticket, answer.error);
             continue;
         }
+        for (const consumers::Refusal& refusal : answer.refusals) refusals_.count("Checkpoint", refusal.error.code);
         [[maybe_unused]] const Status answered =
             channel_.answer(answer.ticket, {}, consumers::encode_answer(answer, {}));
     }

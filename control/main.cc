@@ -102,7 +102,7 @@ Result<std::unique_ptr<eagre::metrics::Metrics>> listen_for_scrapers(
         {*address, options.data + "/stats.shm", options.metrics_shards},
         [&controller, &sockets] {
             eagre::metrics::ControlView view{
-                controller.table(), controller.ready(), {}, sockets.wall_ns()};
+                controller.table(), controller.ready(), {}, sockets.wall_ns(), controller.refusals()};
             for (auto& group : controller.group_figures()) {
                 view.groups.push_back({std::move(group.stream), std::move(group.group),
                                        group.member_count, std::move(group.lag)});

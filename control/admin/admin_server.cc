@@ -27,6 +27,7 @@ void AdminServer::accept_all(uint64_t now_ns) {
         if (full) {
             log::warning("admin", "connection turned away connections={} most={}",
                          connections_.size(), kConnectionCountMax);
+            refusals_.count("Connection", Errc::kBusy);
             send_error(connection, error_of(Errc::kBusy), now_ns);
             // What the socket takes at once is all it gets.
             [[maybe_unused]] const auto flushed = connection.pipe->flush();
@@ -44,6 +45,7 @@ bool AdminServer::serve(uint64_t id, Connection& connection, uint64_t now_ns) {
             log::warning("admin",
                          "connection closed: it misbehaved connection={} reason={} detail={}", id,
                          errc_name(received.error().code), received.error().detail);
+            refusals_.count("Connection", received.error().code);
             send_error(connection, received.error(), now_ns);
         }
     }
@@ -97,6 +99,7 @@ Status AdminServer::take_frame(uint64_t id, Connection& connection, const frames
         busy.error = error_of(Errc::kBusy, kRequestsPerConnectionMax);
         busy.message =
             "Too many requests are waiting on this connection; read their answers first.";
+        refusals_.count(wire::EnumNameAdminOp(request->op), Errc::kBusy);
         send_answer(connection, frame.header.correlation, busy);
         return {};
     }

@@ -17,6 +17,7 @@
 
 #include "control/catalog/catalog.h"
 #include "control/frames/frame_pipe.h"
+#include "control/frames/refusals.h"
 #include "control/sockets/listener.h"
 #include "control/streams/facts.h"
 #include "control/streams/placement.h"
@@ -130,6 +131,8 @@ class AdminServer {
     /// An answer to a connection that has gone is dropped.
     void answer(const Caller& caller, const Answer& answer);
     size_t connection_count() const { return connections_.size(); }
+    /// What never got as far as next_request().
+    const Refusals& refusals() const { return refusals_; }
     /// False when everything answered has been handed over: the process may end without cutting a
     /// reply short.
     bool sending() const;
@@ -155,6 +158,7 @@ class AdminServer {
     client::Transport& transport_;
     sockets::Listener& listener_;
     std::map<uint64_t, Connection> connections_;
+    Refusals refusals_;
     uint64_t last_connection_ = 0;
     std::deque<Request> requests_;
 };

@@ -30,6 +30,7 @@ std::string Metrics::make_page(uint64_t now_ns) {
     source.control_ready = view.ready;
     source.groups = &view.groups;
     source.wall_ns = view.wall_ns;
+    source.refusals = &view.refusals;
     source.shard_series_max = options_.shard_series_max;
     source.connections_cut = server_->cut_count();
     const auto snapshot = shm::StatsSnapshot::read(options_.stats_path, now_ns);

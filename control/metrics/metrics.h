@@ -32,6 +32,7 @@ struct ControlView {
     bool ready = false;
     std::vector<GroupView> groups;
     uint64_t wall_ns = 0;
+    Refusals refusals = {};
 };
 
 class Metrics {

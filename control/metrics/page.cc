@@ -201,6 +201,15 @@ void write_errors(Exposition& page, const shm::StatsSnapshot& snapshot) {
     }
 }
 
+/// Of what administrators and groups' members asked control.
+void write_refusals(Exposition& page, const PageSource& source) {
+    page.family("eagre_control_refused_total", kCounter,
+                "Requests that control refused, by what was asked and the error it answered.");
+    if (source.refusals == nullptr) return;
+    for (const auto& [what, count] : source.refusals->counts())
+        page.sample({{"request", what.first}, {"error", errc_name(what.second)}}, count);
+}
+
 using StreamEntry = std::map<std::string, StreamTotals::Stream, std::less<>>::value_type;
 
 struct StreamFamily {
@@ -410,6 +419,7 @@ std::string metrics_page(const PageSource& source) {
         write_streams(page, source);
         write_shards(page, source);
     }
+    write_refusals(page, source);
     write_groups(page, source);
     write_left_out(page, source, write_group_shards(page, source));
     return page.take();

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "control/consumers/lag.h"
+#include "control/frames/refusals.h"
 #include "control/metrics/stream_totals.h"
 #include "control/streams/stream_table.h"
 #include "wire/shm/stats_snapshot.h"
@@ -38,6 +39,7 @@ struct PageSource {
     uint64_t connections_cut = 0;  // Scrapers that were too slow.
     const std::vector<GroupView>* groups = nullptr;
     uint64_t wall_ns = 0;  // Now, since 1970.
+    const Refusals* refusals = nullptr;  // Of control; null: none.
 };
 
 /// `source.table` and `groups` are never null, `shards` and `totals` are not when `snapshot` is

@@ -1,23 +1,29 @@
 """Every crash point of eagred and eagre-control (`--list-crash-points`), one after the other: the process kills itself
-there in the middle of a scaling or a deletion, with a producer that never stops; it is started again, and the operation
-has been finished or undone: everything acknowledged is there, once, in order per key, and the box goes on."""
+there in the middle of a scaling, a move to other journals or a deletion, with a producer that never stops; it is started
+again, and the operation is finished or undone without anybody asking: everything acknowledged is there, once, in order per
+key, and the box goes on. (The cleaner's points are visited by test_cleaner.py, those of a start by test_cores.py.)"""
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 import box  # noqa: E402
+import wire  # noqa: E402
 from test_crash import WITNESS, free_port  # noqa: E402
 
 EAGRE = os.path.join(box.BIN, "eagre")
 OURS = ("reshard-", "delete-")
+ELSEWHERE = ("clean-", "directory-identified", "journals-made", "directories-named")
 
 
 def points_of(program):
     listed = subprocess.run([program, "--list-crash-points"], capture_output=True, text=True, check=True).stdout
+    unknown = [line for line in listed.splitlines() if not line.startswith(OURS + ELSEWHERE)]
+    assert not unknown, f"no test visits {unknown}"
     return [line.split()[0] for line in listed.splitlines() if line.startswith(OURS)]
 
 
@@ -32,6 +38,17 @@ class Points(unittest.TestCase):
 
     def describe(self):
         return json.loads(self.eagre("describe", "quotes", "--json").stdout)
+
+    def settled(self):
+        """The stream once nothing is under way; nobody asks for anything meanwhile."""
+        deadline = time.monotonic() + 30
+        while (stream := self.describe())["state"] != "active":
+            self.assertLess(time.monotonic(), deadline, f"neither finished nor undone: {stream}")
+            time.sleep(0.02)
+        return stream
+
+    def open_shards(self):
+        return [shard for shard in self.settled()["shards"] if shard["open"]]
 
     def begin(self, cores):
         self.box = box.Box(cores=cores).__enter__()
@@ -59,6 +76,60 @@ class Points(unittest.TestCase):
         finally:
             del os.environ["EAGRE_CRASH_AT"]
 
+    def recover(self, is_control):
+        if is_control:
+            self.box.start_control()
+        else:
+            self.box.start_eagred(*self.args)
+        self.box.control.wait_for("agreed with the dataplane")
+
+    def check_records(self):
+        self.assertTrue(self.feeder.stdout.readline().startswith("acknowledged"))
+        self.feeder.send_signal(signal.SIGTERM)
+        said = self.feeder.communicate(timeout=60)[0]
+        self.assertEqual(self.feeder.returncode, 0, said)
+        checked = subprocess.run([WITNESS, "check", str(self.port), "quotes", self.log, "all"], capture_output=True,
+                                 text=True, timeout=60)
+        self.assertEqual(checked.returncode, 0, checked.stderr)
+
+    def end(self):
+        self.feeder.kill()
+        self.feeder.wait()
+        self.feeder.stdout.close()
+        self.box.__exit__()
+
+    def visit_in_move(self, point, is_control):
+        """Both shards move to the other core's journal, in one step."""
+        self.begin("0,1")
+        try:
+            self.assertTrue(self.feeder.stdout.readline().startswith("acknowledged"))
+            dying = self.arm(point, is_control)
+            before = {shard["id"]: shard["journal"] for shard in self.open_shards()}
+            moves = {shard: 1 - journal for shard, journal in before.items()}
+
+            def ask():
+                with self.box.admin() as admin:
+                    admin.request(wire.MOVE_SHARDS, "quotes", moves=moves)
+            with self.assertRaises((wire.WireError, wire.Disconnected, OSError) if is_control else wire.WireError):
+                ask()
+            self.assertEqual(dying.wait_exit(), -signal.SIGKILL, dying.text())
+            self.recover(is_control)
+            after = self.open_shards()
+            if {shard["id"] for shard in after} == set(before):
+                moved = set()
+            else:
+                moved = {shard["parent"] for shard in after}
+                self.assertEqual(moved, set(before), "one has moved and the other has not")
+            for shard in after:
+                expected = moves[shard["parent"]] if moved else before[shard["id"]]
+                self.assertEqual(shard["journal"], expected)
+            if is_control and point != "reshard-intended":
+                self.assertTrue(moved, "the intention was durable and told")
+            self.check_shards(2)
+            self.check_records()
+        finally:
+            self.end()
+
     def visit(self, point, is_control, cores):
         self.begin(cores)
         try:
@@ -70,36 +141,34 @@ class Points(unittest.TestCase):
             if deletes:  # The feeder finds its stream gone; that is its right.
                 self.feeder.kill()
             self.assertEqual(dying.wait_exit(), -signal.SIGKILL, dying.text())
-            if is_control:
-                self.box.start_control()
-            else:
-                self.box.start_eagred(*self.args)
-            self.box.control.wait_for("agreed with the dataplane")
-            asked.wait(60)
+            asked.kill()
+            asked.wait()
+            self.recover(is_control)
             if deletes:
+                # What was intended is done; of what was not, nothing is left half.
+                # A stream that is being deleted is not shown any more; its name is free when that is done.
+                there = self.eagre("describe", "quotes", "--json")
+                if there.returncode == 0:
+                    self.check_shards(2)
+                else:
+                    self.assertIn("UnknownStream", there.stderr)
                 again = self.eagre("delete", "quotes")
                 self.assertTrue(again.returncode == 0 or "UnknownStream" in again.stderr, again.stderr)
                 self.assertEqual(self.eagre("create", "quotes", "--shards", "3").returncode, 0)
                 self.assertEqual(self.describe()["shard_count"], 3)
                 return
-            # Finished by itself or undone; asked again it is done, in both cases.
+            # Finished by itself, all its steps, or undone; asked again it is done, in both cases.
+            count = len(self.open_shards())
+            self.assertIn(count, (2, 5))
+            self.check_shards(count)
             again = self.eagre("scale", "quotes", "--shards", "5", "--json")
             self.assertEqual(again.returncode, 0, f"{again.stderr}\n{self.box.control.text()}\n{self.box.eagred.text()}")
             self.check_shards(5)
             self.assertEqual(self.eagre("scale", "quotes", "--shards", "1").returncode, 0)
             self.check_shards(1)
-            self.assertTrue(self.feeder.stdout.readline().startswith("acknowledged"))
-            self.feeder.send_signal(signal.SIGTERM)
-            said = self.feeder.communicate(timeout=60)[0]
-            self.assertEqual(self.feeder.returncode, 0, said)
-            checked = subprocess.run([WITNESS, "check", str(self.port), "quotes", self.log, "all"], capture_output=True,
-                                     text=True, timeout=60)
-            self.assertEqual(checked.returncode, 0, checked.stderr)
+            self.check_records()
         finally:
-            self.feeder.kill()
-            self.feeder.wait()
-            self.feeder.stdout.close()
-            self.box.__exit__()
+            self.end()
 
     def check_shards(self, count):
         """So many open, without holes; every closed one has children."""
@@ -122,6 +191,9 @@ class Points(unittest.TestCase):
         for point in points:
             with self.subTest(point=point):
                 self.visit(point, is_control, cores)
+            if point.startswith("reshard-") and "," in cores:
+                with self.subTest(point=point, operation="move"):
+                    self.visit_in_move(point, is_control)
 
     def test_eagred_dies_at_every_point(self):
         self.visit_all(box.EAGRED, False)

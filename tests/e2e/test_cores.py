@@ -198,6 +198,11 @@ class Cores(unittest.TestCase):
         self.assertEqual(tail.returncode, 1, "not all was read")
         for shard, journal in placed.items():
             self.assertEqual(tail.stderr.count(f"shard {shard}: a data directory of the box is missing"), journal, tail.stderr)
+        member = subprocess.run([EAGRE, "tail", "wide", "--group", "g", "--no-follow", "--format", "csv", "--data", self.box.data],
+                                capture_output=True, text=True, timeout=box.WAIT_S)
+        self.assertEqual(member.returncode, 1, "not all was read")
+        self.assertEqual(sorted(member.stdout.splitlines()), sorted(tail.stdout.splitlines()))
+        self.assertIn("a data directory of the box is missing", member.stderr)
         self.feed("quotes")
         self.feed("wide")  # What is there takes writes.
         lost = next(shard for shard in self.describe("wide").shards if not shard.available)

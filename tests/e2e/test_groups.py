@@ -274,6 +274,18 @@ class Groups(unittest.TestCase):
         self.assertEqual(sorted(read()), sorted(sent))
         self.assertEqual(read(), [], "all of it was checkpointed")
 
+    def test_no_follow_ends_for_a_member_that_gets_no_shard(self):
+        stream = self.create(shards=1)
+        self.make_group()
+        a = Member(self, "a")
+        self.until(lambda: self.shared_out(1), "a has not joined")
+        self.all_read(self.feed(stream, 5))
+        said = subprocess.run([EAGRE, "tail", "quotes", "--group", "g", "--no-follow", "--data", self.box.data],
+                              capture_output=True, text=True, timeout=30)
+        self.assertEqual((said.returncode, said.stdout), (0, ""), said.stderr)
+        self.assertIn("other members of the group read all shards", said.stderr)
+        self.assertTrue(a.running())
+
     def test_a_slow_reader_is_not_a_dead_member(self):
         stream = self.create(shards=2)
         self.make_group()

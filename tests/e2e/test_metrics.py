@@ -14,6 +14,7 @@ import urllib.parse
 import urllib.request
 
 import box
+import wire
 
 EAGRE = os.path.join(box.BIN, "eagre")
 PROMETHEUS, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
@@ -100,12 +101,28 @@ class Metrics(unittest.TestCase):
         self.assertEqual(found['eagre_metrics_left_out{kind="shard"}'], 1)
         self.assertEqual(sum(series.startswith("eagre_shard_open{") for series in found), 1)
 
+    def make_group(self, stream, group, status=0):
+        done = subprocess.run([EAGRE, "group", "create", stream, group, "--data", self.box.data], timeout=30,
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, status, done.stderr)
+
+    def test_what_control_refused_is_counted(self):
+        self.start()
+        self.feed("quotes")
+        self.make_group("quotes", "billing")
+        self.make_group("quotes", "billing", status=1)
+        with self.box.admin() as admin:
+            for _ in range(2):
+                with self.assertRaises(wire.WireError):
+                    admin.delete("nothing")
+        found = until(lambda: (page := self.page()).get('eagre_control_refused_total{request="DeleteStream",error="UnknownStream"}') == 2
+                      and page, "refusals are counted")
+        self.assertEqual(found['eagre_control_refused_total{request="CreateGroup",error="GroupExists"}'], 1)
+
     def test_groups_and_their_lag(self):
         self.start()
         _, count = self.feed("quotes")
-        done = subprocess.run([EAGRE, "group", "create", "quotes", "billing", "--data", self.box.data], timeout=30,
-                              capture_output=True, text=True)
-        self.assertEqual(done.returncode, 0, done.stderr)
+        self.make_group("quotes", "billing")
         group = '{stream="quotes",group="billing"}'
         found = until(lambda: (page := self.page()).get("eagre_group_lag_records" + group) == count and page,
                       "all that was fed is unread")
@@ -188,7 +205,9 @@ class Metrics(unittest.TestCase):
             self.skipTest("promtool is not installed (tools/setup)")
         self.start()
         self.feed("quotes")
-        done = subprocess.run([PROMTOOL, "check", "metrics"], input=fetch(self.url), capture_output=True, text=True,
+        self.make_group("quotes", "billing")
+        page = until(lambda: (page := fetch(self.url)).count("eagre_group_lag_records{") == 1 and page, "the group's lag")
+        done = subprocess.run([PROMTOOL, "check", "metrics"], input=page, capture_output=True, text=True,
                               timeout=30)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
 
@@ -197,6 +216,7 @@ class Metrics(unittest.TestCase):
             self.skipTest("prometheus is not installed (tools/setup)")
         self.start()
         _, count = self.feed("quotes")
+        self.make_group("quotes", "billing")
         folder = tempfile.mkdtemp(prefix="eagre-prometheus-")
         self.addCleanup(shutil.rmtree, folder, True)
         config = os.path.join(folder, "prometheus.yml")
@@ -229,7 +249,9 @@ class Metrics(unittest.TestCase):
         # All that is on the page has arrived there.
         page = fetch(self.url)
         families = set(re.findall(r"^# TYPE eagre_(\S+) (?:counter|gauge)$", page, re.M))
-        families &= set(re.findall(r"^eagre_(\w+)[{ ]", page, re.M))  # Those of groups have no sample while there is no group.
+        families &= set(re.findall(r"^eagre_(\w+)[{ ]", page, re.M))  # What has no sample stores nothing.
+        # Not in one scrape: lag is there once it has been measured.
+        until(lambda: ask("eagre_group_lag_records"), "the group's lag has arrived")
         stored = {metric["__name__"][len("eagre_"):] for metric, _ in ask('{__name__=~"eagre_.+"}')}
         self.assertEqual(families - stored, set())
 

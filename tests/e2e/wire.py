@@ -13,6 +13,7 @@ HELLO, HELLO_REPLY, METADATA, METADATA_REPLY, APPEND, APPEND_REPLY = 1, 2, 3, 4,
 LOCATE, LOCATE_REPLY, READ, READ_END, SUBSCRIBE, DELIVER, DELIVER_END = 7, 8, 9, 10, 11, 14, 15
 COMMAND, COMMAND_REPLY, ERROR = 20, 21, 30
 CREATE, DELETE, SET_RETENTION, LIST, DESCRIBE = 1, 2, 3, 4, 5
+MOVE_SHARDS = 76
 
 ERRC = {
     0: "Ok", 1: "BadMagic", 2: "BadVersion", 3: "BadLength", 4: "BadCrc", 5: "BadSchema", 6: "BadKind",
@@ -283,9 +284,13 @@ class Admin(Connection):
             raise Disconnected(str(error)) from error
         super().__init__(sock, timeout_s)
 
-    def request(self, op, name="", shards=0, retention_ms=0, record_bytes_max=0):
+    def request(self, op, name="", shards=0, retention_ms=0, record_bytes_max=0, moves=None):
+        """`moves`: {shard: journal}, for MOVE_SHARDS."""
         fields = {0: ("u8", op), 1: ("str", name), 2: ("u32", shards), 3: ("u64", retention_ms),
                   4: ("u64", record_bytes_max)}
+        if moves:
+            fields[15] = ("structs", (struct.pack(f"<{len(moves)}Q", *moves), len(moves)))
+            fields[21] = ("structs", (struct.pack(f"<{len(moves)}I", *moves.values()), len(moves)))
         reply = Table(self.ask(COMMAND, bytes(Builder(fields).out)).payload)
         code = reply.number(0, "<H")
         if code:

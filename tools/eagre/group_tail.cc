@@ -20,6 +20,7 @@ constexpr uint64_t kCheckpointNs = 1'000'000'000;
 constexpr uint64_t kWriteNs = 20'000'000;       // Then the group hears of us again.
 constexpr uint64_t kGiveUpNs = 500'000'000;     // For the rest of a record that standard output has a part of.
 constexpr uint64_t kLeaveNs = 5'000'000'000;
+constexpr uint64_t kNoShardNs = 5'000'000'000;  // --no-follow: so long without a shard, and others have them all.
 
 class Member {
   public:
@@ -56,8 +57,9 @@ class Member {
                 checkpoint_at_ns = transport.monotonic_ns() + kCheckpointNs;
             }
             if (!out_.empty() || !read_.empty()) continue;
-            if (done_ || (options_.no_follow && consumer_->at_tail())) break;
+            if (done_ || (options_.no_follow && has_read_all(transport.monotonic_ns()))) break;
         }
+        out_.write(kGiveUpNs);
         checkpoint_all();
         const Status left = consumer_->leave(kLeaveNs);
         if (!left && status_ == 0) {
@@ -68,6 +70,24 @@ class Member {
     }
 
   private:
+    bool has_read_all(uint64_t now_ns) {
+        if (consumer_->at_tail()) return true;
+        if (consumer_->at_tail_but_for_unavailable()) {
+            status_ = 1;  // Told by on_event: which, and what to do.
+            return true;
+        }
+        if (!consumer_->leases().empty()) {
+            shardless_since_ns_ = 0;
+        } else if (shardless_since_ns_ == 0) {
+            shardless_since_ns_ = now_ns;
+        } else if (now_ns >= shardless_since_ns_ + kNoShardNs) {
+            fmt::print(stderr, "eagre: other members of the group read all shards; see 'eagre group describe {} {}'\n", options_.stream,
+                       options_.group);
+            return true;
+        }
+        return false;
+    }
+
     void on_delivery(const client::Delivery& delivery) {
         for (uint32_t i = delivery.skip; i < delivery.batch.record_count() && !done_; ++i) {
             const SequenceNumber sequence{delivery.first_sequence.value + i};
@@ -140,6 +160,7 @@ class Member {
     std::unique_ptr<client::Client> client_;
     std::unique_ptr<client::GroupConsumer> consumer_;
     std::set<ShardId> read_;  // To their ends, which the group has not been told.
+    uint64_t shardless_since_ns_ = 0;  // 0: there is one, or it is not asked.
     bool done_ = false;
     int status_ = 0;
 };

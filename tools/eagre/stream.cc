@@ -63,10 +63,21 @@ std::string directory_of(const client::BoxPlaces& places, uint32_t journal) {
     return {};
 }
 
+std::string state_text(client::StreamState state) {
+    switch (state) {
+        case client::StreamState::kActive: return "active";
+        case client::StreamState::kChanging: return "changing";
+        case client::StreamState::kResharding: return "resharding";
+        default: return "unknown";
+    }
+}
+
 Json to_json(const client::StreamDescription& stream, bool with_shards,
              const client::BoxPlaces& places = {}) {
     Json json = {{"name", stream.name},
                  {"id", stream.id.value},
+                 {"state", state_text(stream.state)},
+                 {"scale_target", stream.scale_target},
                  {"retention_ms", stream.retention_ms},
                  {"record_bytes_max", stream.record_bytes_max},
                  {"created", rfc3339(stream.created_ns)},
@@ -109,6 +120,11 @@ void print_stream(const client::StreamDescription& stream, const client::BoxPlac
     fmt::print("{}  (id {}, retention {}, records up to {}, created {})\n", stream.name,
                stream.id.value, retention_text(stream), size_text(stream.record_bytes_max),
                rfc3339(stream.created_ns));
+    if (stream.scale_target != 0) {
+        fmt::print("  state  is being scaled to {} shards\n", stream.scale_target);
+    } else if (stream.state != client::StreamState::kActive) {
+        fmt::print("  state  {}\n", state_text(stream.state));
+    }
     fmt::print("  stored  {}\n", bytes_text(static_cast<double>(stream.stored_bytes)));
     if (const std::string quota = quota_text(stream); !quota.empty())
         fmt::print("  quota of each shard  {}\n", quota);

@@ -39,6 +39,14 @@ struct ShardDescription {
     SequenceNumber first_sequence;
 };
 
+/// What is under way with a stream. Only eagre-control tells.
+enum class StreamState : uint8_t {
+    kUnknown = 0,
+    kActive = 1,
+    kChanging = 2,    // Its limits: written down, the dataplane has still to be told.
+    kResharding = 3,  // A split, merge, move or scaling, also between the steps of one.
+};
+
 struct StreamDescription {
     StreamId id;
     std::string name;
@@ -53,6 +61,8 @@ struct StreamDescription {
     uint64_t quota_records_per_s = 0;      // The same.
     uint64_t stored_bytes = 0;             // In the journals, above the horizons, as they last counted. Not in lists.
     std::vector<std::pair<std::string, std::string>> tags;  // By key. Only eagre-control tells them.
+    StreamState state = StreamState::kUnknown;
+    uint32_t scale_target = 0;  // So many open shards are being reached; 0: no scaling is under way.
 };
 
 struct ClientOptions {

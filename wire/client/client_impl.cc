@@ -32,6 +32,8 @@ StreamDescription describe_stream_info(const wire::StreamInfo& info) {
     stream.quota_bytes_per_s = info.quota_bytes_per_s();
     stream.quota_records_per_s = info.quota_records_per_s();
     stream.stored_bytes = info.stored_bytes();
+    stream.state = static_cast<StreamState>(info.state());
+    stream.scale_target = info.scale_target();
     if (info.tags() != nullptr) {
         for (const wire::Tag* tag : *info.tags()) {
             if (tag->key() == nullptr) continue;

@@ -70,7 +70,8 @@ class GroupConsumerImpl final : public GroupConsumer, public Asker {
     Status flush(uint64_t timeout_ns) override;
     Status leave(uint64_t timeout_ns) override;
     std::vector<GroupLease> leases() const override;
-    bool at_tail() const override;
+    bool at_tail() const override { return all_read(false); }
+    bool at_tail_but_for_unavailable() const override { return all_read(true); }
     void hold(bool held) override;
     const std::string& member() const override { return options_.member; }
     Error ended() const override { return ended_; }
@@ -111,6 +112,7 @@ class GroupConsumerImpl final : public GroupConsumer, public Asker {
     void mark_all_read();
     std::vector<wire::GroupMark> due_marks();
     void on_reader_event(ShardId shard, Error error);
+    bool all_read(bool but_for_unavailable) const;
 
     ClientImpl& client_;
     GroupOptions options_;
@@ -565,11 +567,12 @@ void GroupConsumerImpl::hold(bool held) {
     }
 }
 
-bool GroupConsumerImpl::at_tail() const {
-    return !unstarted_ && !held_.empty() && std::all_of(held_.begin(), held_.end(), [](const auto& entry) {
+bool GroupConsumerImpl::all_read(bool but_for_unavailable) const {
+    return !unstarted_ && !held_.empty() && std::all_of(held_.begin(), held_.end(), [&](const auto& entry) {
         // Until the group knows that a parent has been read to its end nobody has its children, and there is more to come.
         if (entry.second.ended) return !entry.second.end_due;
-        return entry.second.consumer != nullptr && entry.second.consumer->at_tail();
+        const Consumer* consumer = entry.second.consumer.get();
+        return consumer != nullptr && (but_for_unavailable ? consumer->at_tail_but_for_unavailable() : consumer->at_tail());
     });
 }
 

@@ -76,6 +76,8 @@ class GroupConsumer {
     virtual std::vector<GroupLease> leases() const = 0;
     /// True when every shard that this member has was read up to its tail, and it has any.
     virtual bool at_tail() const = 0;
+    /// The same of all its shards but those that can't be read now: their directory is away, and on_event said so.
+    virtual bool at_tail_but_for_unavailable() const = 0;
     virtual const std::string& member() const = 0;
     /// Not kOk: it is over, for kUnknownGroup (deleted), kUnknownStream (deleted), kMemberReplaced, kAccessDenied.
     virtual Error ended() const = 0;

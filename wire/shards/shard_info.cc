@@ -25,7 +25,8 @@ flatbuffers::Offset<wire::StreamInfo> encode_stream(flatbuffers::FlatBufferBuild
     if (!tag_offsets.empty()) tags = builder.CreateVector(tag_offsets);
     return wire::CreateStreamInfo(builder, stream.id.value, name, stream.map_version, stream.retention_ms,
                                   stream.record_bytes_max, stream.created_ns, list, shard_count, stream.retention_bytes,
-                                  stream.quota_bytes_per_s, stream.quota_records_per_s, tags, stream.stored_bytes);
+                                  stream.quota_bytes_per_s, stream.quota_records_per_s, tags, stream.stored_bytes,
+                                  stream.state, stream.scale_target);
 }
 
 ShardDescription decode_shard(const wire::ShardInfo& info) {
@@ -58,6 +59,8 @@ StreamDescription decode_stream(const wire::StreamInfo& info) {
     stream.quota_bytes_per_s = info.quota_bytes_per_s();
     stream.quota_records_per_s = info.quota_records_per_s();
     stream.stored_bytes = info.stored_bytes();
+    stream.state = info.state();
+    stream.scale_target = info.scale_target();
     if (info.tags() != nullptr) {
         for (const wire::Tag* tag : *info.tags()) {
             if (tag->key() != nullptr) stream.tags[tag->key()->str()] = tag->value() == nullptr ? "" : tag->value()->str();

@@ -44,6 +44,8 @@ struct StreamDescription {
     uint64_t quota_records_per_s = 0;
     std::map<std::string, std::string> tags;
     uint64_t stored_bytes = 0;
+    wire::StreamState state = wire::StreamState::Unknown;
+    uint32_t scale_target = 0;
 };
 
 flatbuffers::Offset<wire::ShardInfo> encode_shard(flatbuffers::FlatBufferBuilder& builder, const ShardDescription& shard);
