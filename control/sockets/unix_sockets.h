@@ -19,9 +19,6 @@ class UnixSockets : public client::Transport, public Listener {
     /// readable: a signalfd, for example; it stays the caller's. Errors: kBadArgument (path longer
     /// than sockaddr_un holds; detail = longest), kIo.
     static Result<std::unique_ptr<UnixSockets>> listen(const std::string& path, int wake_fd);
-
-    /// One more descriptor that ends wait() when readable; it stays the caller's.
-    virtual void wake_on(int fd) = 0;
 };
 
 }  // namespace eagre::sockets

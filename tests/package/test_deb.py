@@ -18,7 +18,7 @@ BUILD = os.path.dirname(os.path.abspath(box.BIN))
 sys.path.insert(0, os.path.join(ROOT, "tools", "package"))
 import help_tree  # noqa: E402
 
-PROGRAMS = {"eagre": 1, "eagred": 8, "eagre-control": 8}
+PROGRAMS = {"eagre": 1, "eagred": 8, "eagre-control": 8, "eagre-gateway": 8}
 STEP_S = 120
 # Bash with a command line typed so far; prints what the completion offers.
 COMPLETE = r"""

@@ -11,7 +11,7 @@ set(PUBLIC_HEADERS
     wire/base/errc.h wire/base/histogram.h wire/base/limits.h wire/base/result.h wire/base/types.h
     wire/frame/batch.h wire/frame/frame.h
     wire/identity/crypto.h wire/identity/secret.h
-    wire/client/client.h wire/client/control_client.h wire/client/group_consumer.h wire/client/transport.h)
+    wire/client/client.h wire/client/control_client.h wire/client/fetcher.h wire/client/group_consumer.h wire/client/transport.h)
 
 if(EAGRE_LTO)
     set(SOURCES)

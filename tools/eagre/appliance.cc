@@ -78,10 +78,19 @@ void Appliance::start_control() {
                : fmt::format("{}:{}", options_.metrics_listen, *options_.metrics_port));
         if (options_.insecure) arguments.emplace_back("--insecure");
     }
-    control_.start(own_directory() + "/eagre-control", arguments,
-                   options_.log_to_files ? options_.data + "/eagre-control.log" : "");
-    control_started_ns_ = monotonic_ns();
-    control_due_ns_ = 0;
+    control_.process.start(own_directory() + "/eagre-control", arguments,
+                           options_.log_to_files ? options_.data + "/eagre-control.log" : "");
+    control_.started_ns = monotonic_ns();
+    control_.due_ns = 0;
+}
+
+void Appliance::start_gateway() {
+    gateway_.process.start(own_directory() + "/eagre-gateway",
+                           {"--data", options_.data, "--port", fmt::format("{}", *options_.kinesis_port), "--box", address(), "--box-port",
+                            fmt::format("{}", port_)},
+                           options_.log_to_files ? options_.data + "/eagre-gateway.log" : "");
+    gateway_.started_ns = monotonic_ns();
+    gateway_.due_ns = 0;
 }
 
 bool Appliance::dataplane_answers() {
@@ -132,43 +141,52 @@ bool Appliance::start(const std::function<bool(const std::string&, double)>& tic
     }
     start_control();
     while (!control_answers()) {
-        if (const auto how = control_.ended()) {
+        if (const auto how = control_.process.ended()) {
             throw std::runtime_error(
                 with_log("eagre-control did not start: " + *how, "/eagre-control.log"));
         }
-        if (monotonic_ns() - control_started_ns_ > kControlReadyNs) {
+        if (monotonic_ns() - control_.started_ns > kControlReadyNs) {
             throw std::runtime_error(
                 with_log("eagre-control did not answer in time", "/eagre-control.log"));
         }
         if (give_up("starting control")) return false;
     }
+    if (options_.kinesis_port) start_gateway();
     return true;
+}
+
+bool Appliance::look_after(Helper& helper, const std::string& name, const std::function<void(const std::string&)>& say) {
+    const uint64_t now_ns = monotonic_ns();
+    if (const auto how = helper.process.ended()) {
+        // One that ran for long has earned a prompt restart; one that dies at once waits longer each time.
+        const bool lived = now_ns - helper.started_ns > kRestartNsMax;
+        helper.restart_ns = lived ? kRestartNsMin : std::min(helper.restart_ns * 2, kRestartNsMax);
+        helper.due_ns = now_ns + helper.restart_ns;
+        say(fmt::format("{} has died ({}); the dataplane serves on; starting it again in {:.1f} s", name, *how,
+                        static_cast<double>(helper.restart_ns) / 1e9));
+    }
+    return helper.due_ns != 0 && now_ns >= helper.due_ns;
 }
 
 std::optional<std::string> Appliance::watch(const std::function<void(const std::string&)>& say) {
     if (const auto how = dataplane_.ended())
         return with_log("eagred has died: " + *how, "/eagred.log");
-    const uint64_t now_ns = monotonic_ns();
-    if (const auto how = control_.ended()) {
-        // One that ran for long has earned a prompt restart; one that dies at once waits longer
-        // each time.
-        const bool lived = now_ns - control_started_ns_ > kRestartNsMax;
-        restart_ns_ = lived ? kRestartNsMin : std::min(restart_ns_ * 2, kRestartNsMax);
-        control_due_ns_ = now_ns + restart_ns_;
-        say(fmt::format(
-            "eagre-control has died ({}); the dataplane serves on; starting it again in {:.1f} s",
-            *how, static_cast<double>(restart_ns_) / 1e9));
-    }
-    if (control_due_ns_ != 0 && now_ns >= control_due_ns_) {
+    if (look_after(control_, "eagre-control", say)) {
         start_control();
-        say(fmt::format("eagre-control runs again (pid {})", control_.pid()));
+        say(fmt::format("eagre-control runs again (pid {})", control_.process.pid()));
+    }
+    if (options_.kinesis_port && look_after(gateway_, "eagre-gateway", say)) {
+        start_gateway();
+        say(fmt::format("eagre-gateway runs again (pid {})", gateway_.process.pid()));
     }
     return std::nullopt;
 }
 
 bool Appliance::stop() {
-    const bool control_stopped = control_.stop(kStopNs);
-    return dataplane_.stop(kStopNs) && control_stopped;
+    // Who asks stops before whom he asks.
+    const bool gateway_stopped = gateway_.process.stop(kStopNs);
+    const bool control_stopped = control_.process.stop(kStopNs);
+    return dataplane_.stop(kStopNs) && control_stopped && gateway_stopped;
 }
 
 }  // namespace eagre::cli

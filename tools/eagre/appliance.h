@@ -1,5 +1,5 @@
 #pragma once
-// An appliance as child processes of ours: eagred and eagre-control on one data directory. Used by
+// An appliance as child processes of ours: eagred, eagre-control and eagre-gateway on one data directory. Used by
 // `eagre up` and `eagre session`; called from the main thread only, between Signals::block() and
 // the end.
 
@@ -28,6 +28,7 @@ struct ApplianceOptions {
     std::string wait = "adaptive";
     std::optional<uint16_t> metrics_port;  // None: no metrics; 0: any free one.
     std::string metrics_listen = "127.0.0.1";
+    std::optional<uint16_t> kinesis_port;  // None: no gateway; 0: any free one.
     std::string cleaner = "on";
     std::string cleaner_bytes_per_s;  // Empty: eagred's default.
     std::vector<std::string> more_arguments;  // Passed to eagred as they are.
@@ -40,7 +41,7 @@ struct ApplianceOptions {
 inline constexpr uint64_t kReadyNs = 120'000'000'000ULL;
 inline constexpr uint64_t kControlReadyNs = 20'000'000'000ULL;
 inline constexpr uint64_t kStopNs = 10'000'000'000ULL;
-/// A dead control process is started again at once, then after twice the pause before, up to the
+/// A dead control or gateway process is started again at once, then after twice the pause before, up to the
 /// longest.
 inline constexpr uint64_t kRestartNsMin = 200'000'000ULL;
 inline constexpr uint64_t kRestartNsMax = 10'000'000'000ULL;
@@ -60,7 +61,7 @@ class Appliance {
     /// Looks after the children. Returns why when the dataplane has died; restarts control by
     /// itself and reports that through `say`. Call a few times a second.
     std::optional<std::string> watch(const std::function<void(const std::string&)>& say);
-    /// Stops control, then the dataplane. False when one of them had to be killed.
+    /// Stops the gateway, control, then the dataplane. False when one of them had to be killed.
     bool stop();
 
     uint16_t port() const { return port_; }
@@ -68,11 +69,13 @@ class Appliance {
     std::string address() const;
     const std::string& data() const { return options_.data; }
     pid_t dataplane_pid() const { return dataplane_.pid(); }
-    pid_t control_pid() const { return control_.pid(); }
+    pid_t control_pid() const { return control_.process.pid(); }
+    bool has_gateway() const { return options_.kinesis_port.has_value(); }
 
   private:
     void start_dataplane();
     void start_control();
+    void start_gateway();
     bool dataplane_answers();
     bool control_answers();
     std::string with_log(const std::string& reason, const std::string& log) const;
@@ -80,10 +83,17 @@ class Appliance {
     ApplianceOptions options_;
     uint16_t port_ = 0;
     Process dataplane_;
-    Process control_;
-    uint64_t control_started_ns_ = 0;
-    uint64_t control_due_ns_ = 0;  // When to start it again; 0: it runs.
-    uint64_t restart_ns_ = kRestartNsMin;
+    /// One that is started again when it dies.
+    struct Helper {
+        Process process;
+        uint64_t started_ns = 0;
+        uint64_t due_ns = 0;  // When to start it again; 0: it runs.
+        uint64_t restart_ns = kRestartNsMin;
+    };
+    /// True: it is to be started now.
+    static bool look_after(Helper& helper, const std::string& name, const std::function<void(const std::string&)>& say);
+    Helper control_;
+    Helper gateway_;
 };
 
 }  // namespace eagre::cli

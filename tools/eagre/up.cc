@@ -15,8 +15,14 @@ namespace {
 
 constexpr uint64_t kWatchNs = 200'000'000;
 constexpr double kShowAfterSeconds = 0.5;
+constexpr uint16_t kKinesisPort = 4567;  // Where emulators of Kinesis are looked for.
 
-int run_up(const ApplianceOptions& options) {
+int run_up(ApplianceOptions options, bool no_kinesis) {
+    // The gateway does not check signatures yet, and has no key: where the dataplane asks for one, or for TLS, it would be a door beside it.
+    const bool open = options.auth == "off" && options.tls_cert.empty();
+    if (options.kinesis_port && !open)
+        throw std::runtime_error("the Kinesis API is not to be had with --auth on or --tls-cert; leave --kinesis-port out");
+    if (!options.kinesis_port && open && !no_kinesis) options.kinesis_port = options.port == 0 ? uint16_t{0} : kKinesisPort;
     Signals::block();
     Appliance appliance(options);
     Progress progress;
@@ -32,6 +38,8 @@ int run_up(const ApplianceOptions& options) {
     fmt::print("eagre: listening on {}:{}, data in {} (eagred pid {}, eagre-control pid {})\n",
                options.listen, appliance.port(), options.data, appliance.dataplane_pid(),
                appliance.control_pid());
+    if (options.kinesis_port.value_or(0) != 0)
+        fmt::print("eagre: the Kinesis API is at http://127.0.0.1:{}\n", *options.kinesis_port);
     fmt::print("eagre: Ctrl-C stops it. Next: eagre stream create NAME --shards 4\n");
     std::fflush(stdout);
     const auto say = [](const std::string& text) { fmt::print(stderr, "eagre: {}\n", text); };
@@ -51,7 +59,7 @@ int run_up(const ApplianceOptions& options) {
 
 void add_up(CLI::App& app, int& status) {
     CLI::App* command =
-        app.add_subcommand("up", "Start an appliance (dataplane and control) in the foreground");
+        app.add_subcommand("up", "Start an appliance (dataplane, control, gateway) in the foreground");
     auto options = std::make_shared<ApplianceOptions>();
     options->data = default_data_directory();
     command->add_option("--data", options->data,
@@ -82,6 +90,10 @@ void add_up(CLI::App& app, int& status) {
     command->add_option("--metrics-listen", options->metrics_listen,
                         "Numeric address of the metrics; beyond loopback only with --insecure "
                         "[127.0.0.1]");
+    command->add_option("--kinesis-port", options->kinesis_port,
+                        "Port of the Kinesis API on 127.0.0.1; 0: any [4567; with --auth on or TLS there is none]");
+    auto no_kinesis = std::make_shared<bool>(false);
+    command->add_flag("--no-kinesis", *no_kinesis, "Without the Kinesis API");
     command
         ->add_option("--wait", options->wait,
                      "How an idle core waits: spin, adaptive or block [adaptive]")
@@ -103,7 +115,7 @@ void add_up(CLI::App& app, int& status) {
                      "One more argument for eagred, as it is (repeatable)")
         ->allow_extra_args(false);
     command->footer(
-        "Stops both in good order on Ctrl-C or SIGTERM. If control dies it is started again while "
+        "Stops all in good order on Ctrl-C or SIGTERM. If control or the gateway dies it is started again while "
         "the dataplane\n"
         "serves on; if the dataplane dies, so does this, with status 1.\n\n"
         "Examples:\n"
@@ -115,7 +127,7 @@ void add_up(CLI::App& app, int& status) {
         "  eagre up --listen 0.0.0.0 --insecure       on a network that you trust\n"
         "  eagre up --store-bytes-max 100G --when-full trim-oldest\n"
         "  eagre up --port 0 --eagred=--segment-bytes=67108864");
-    command->callback([options, &status] { status = run_up(*options); });
+    command->callback([options, no_kinesis, &status] { status = run_up(*options, *no_kinesis); });
 }
 
 }  // namespace eagre::cli

@@ -84,6 +84,7 @@ struct ClientOptions {
 class Producer;
 class Consumer;
 class GroupConsumer;
+class Fetcher;
 struct ProducerOptions;
 struct ConsumerOptions;
 struct GroupOptions;
@@ -109,6 +110,11 @@ class Client {
     virtual Result<std::unique_ptr<Producer>> make_producer(std::string_view stream, const ProducerOptions& options) = 0;
     /// Errors of make_consumer also: kUnknownShard (detail: one of `options.shards` that the stream does not have).
     virtual Result<std::unique_ptr<Consumer>> make_consumer(std::string_view stream, const ConsumerOptions& options) = 0;
+
+    /// Does not wait: `stream` is its map, as describe() or a Fetcher told it; when it is stale the box says so.
+    virtual std::unique_ptr<Producer> make_producer(const StreamDescription& stream, const ProducerOptions& options) = 0;
+    /// For single questions (fetcher.h).
+    virtual std::unique_ptr<Fetcher> make_fetcher() = 0;
 
     virtual Transport& transport() = 0;
     virtual uint64_t incarnation() const = 0;

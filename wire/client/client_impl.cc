@@ -62,8 +62,6 @@ StreamDescription describe_stream_info(const wire::StreamInfo& info) {
     return stream;
 }
 
-namespace {
-
 std::vector<std::byte> metadata_request(std::string_view stream) {
     flatbuffers::FlatBufferBuilder builder;
     const auto name = builder.CreateString(stream.data(), stream.size());
@@ -74,8 +72,6 @@ std::vector<std::byte> metadata_request(std::string_view stream) {
     std::memcpy(payload.data(), builder.GetBufferPointer(), builder.GetSize());
     return payload;
 }
-
-}  // namespace
 
 Result<std::vector<StreamDescription>> decode_streams(std::span<const std::byte> payload) {
     const auto* bytes = reinterpret_cast<const uint8_t*>(payload.data());
@@ -323,6 +319,11 @@ Result<std::unique_ptr<Producer>> ClientImpl::make_producer(std::string_view str
     if (!described) return described.error();
     streams_.insert(described->name);
     return make_producer_impl(*this, *described, options);
+}
+
+std::unique_ptr<Producer> ClientImpl::make_producer(const StreamDescription& stream, const ProducerOptions& options) {
+    streams_.insert(stream.name);
+    return make_producer_impl(*this, stream, options);
 }
 
 Result<std::unique_ptr<Consumer>> ClientImpl::make_consumer(std::string_view stream, const ConsumerOptions& options) {

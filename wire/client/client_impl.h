@@ -10,6 +10,7 @@
 
 #include "wire/client/client.h"
 #include "wire/client/connection.h"
+#include "wire/client/fetcher.h"
 #include "wire/client/group_consumer.h"
 
 namespace eagre::wire {
@@ -47,6 +48,8 @@ class ClientImpl final : public Client, public ConnectionEvents {
     Result<SequenceNumber> locate(ShardId shard, frame::Position position, uint64_t value) override;
     Result<std::unique_ptr<Producer>> make_producer(std::string_view stream, const ProducerOptions& options) override;
     Result<std::unique_ptr<Consumer>> make_consumer(std::string_view stream, const ConsumerOptions& options) override;
+    std::unique_ptr<Producer> make_producer(const StreamDescription& stream, const ProducerOptions& options) override;
+    std::unique_ptr<Fetcher> make_fetcher() override;
     Transport& transport() override { return *transport_; }
     uint64_t incarnation() const override { return incarnation_; }
     Result<std::unique_ptr<GroupConsumer>> join_group(std::string_view stream, std::string_view group,
@@ -111,6 +114,8 @@ class ClientImpl final : public Client, public ConnectionEvents {
     std::set<std::string> streams_;  // That something was made for: their maps are asked anew after a restart of the box.
 };
 
+/// Payload of a kMetadata frame.
+std::vector<std::byte> metadata_request(std::string_view stream);
 /// One verified StreamInfo.
 StreamDescription describe_stream_info(const wire::StreamInfo& info);
 /// Verified MetadataReply -> descriptions. Errors: kBadSchema.

@@ -168,6 +168,13 @@ class TcpTransport final : public Transport {
         ::epoll_pwait2(epoll_fd_, events.data(), static_cast<int>(events.size()), &timeout, nullptr);
     }
 
+    // By level: it stays readable until its owner has looked.
+    void wake_on(int fd) override {
+        epoll_event event{};
+        event.events = EPOLLIN;
+        ::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event);
+    }
+
     uint64_t monotonic_ns() override { return now(CLOCK_MONOTONIC); }
     uint64_t wall_ns() override { return now(CLOCK_REALTIME); }
     uint64_t random() override {

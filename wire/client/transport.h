@@ -54,6 +54,8 @@ class Transport {
 
     /// Waits until some pipe can make progress, at most `timeout_ns` (0: only looks).
     virtual void wait(uint64_t timeout_ns) = 0;
+    /// One more descriptor that ends wait() when readable; it stays the caller's. Transports without descriptors ignore it.
+    virtual void wake_on(int /*fd*/) {}
     virtual uint64_t monotonic_ns() = 0;
     virtual uint64_t wall_ns() = 0;
     /// Randomness for producer ids and back-off jitter.

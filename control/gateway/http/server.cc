@@ -1,0 +1,298 @@
+#include "control/gateway/http/server.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "wire/base/assert.h"
+
+namespace eagre::gateway {
+namespace {
+
+constexpr int kBacklog = 1024;
+constexpr size_t kReadBytes = 256 * 1024;
+constexpr size_t kReadsPerTurn = 4;  // Then the others have their turn.
+constexpr uint64_t kCheckNs = 200'000'000;
+constexpr uint64_t kListener = 0;    // Connections count from 1.
+
+std::string_view reason_of(int status) {
+    switch (status) {
+        case 200: return "OK";
+        case 400: return "Bad Request";
+        case 403: return "Forbidden";
+        case 404: return "Not Found";
+        case 405: return "Method Not Allowed";
+        case 408: return "Request Timeout";
+        case 413: return "Content Too Large";
+        case 431: return "Request Header Fields Too Large";
+        case 500: return "Internal Server Error";
+        case 501: return "Not Implemented";
+        case 503: return "Service Unavailable";
+        case 505: return "HTTP Version Not Supported";
+        default: return "Status";
+    }
+}
+
+std::string date_text() {
+    const time_t now = ::time(nullptr);
+    tm parts{};
+    ::gmtime_r(&now, &parts);
+    std::array<char, 40> text{};
+    const size_t bytes = ::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+    return {text.data(), bytes};
+}
+
+void append_response(std::string& out, const Response& response, bool keep_alive) {
+    fmt::format_to(std::back_inserter(out), "HTTP/1.1 {} {}\r\ndate: {}\r\ncontent-length: {}\r\n", response.status,
+                   reason_of(response.status), date_text(), response.body.size());
+    for (const auto& [name, value] : response.headers) fmt::format_to(std::back_inserter(out), "{}: {}\r\n", name, value);
+    out += keep_alive ? "\r\n" : "connection: close\r\n\r\n";
+    out += response.body;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::listen(const std::string& address, uint16_t port, const ServerLimits& limits) {
+    sockaddr_storage where{};
+    socklen_t bytes = 0;
+    auto* v4 = reinterpret_cast<sockaddr_in*>(&where);
+    auto* v6 = reinterpret_cast<sockaddr_in6*>(&where);
+    if (::inet_pton(AF_INET, address.c_str(), &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(port);
+        bytes = sizeof(*v4);
+    } else if (::inet_pton(AF_INET6, address.c_str(), &v6->sin6_addr) == 1) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons(port);
+        bytes = sizeof(*v6);
+    } else {
+        return Errc::kBadArgument;
+    }
+    std::unique_ptr<Server> server(new Server(limits));
+    server->buffer_.resize(kReadBytes);
+    server->epoll_fd_ = ::epoll_create1(EPOLL_CLOEXEC);
+    server->listen_fd_ = ::socket(where.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (server->epoll_fd_ < 0 || server->listen_fd_ < 0) return os_error(Errc::kIo, errno);
+    const int on = 1;
+    ::setsockopt(server->listen_fd_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (::bind(server->listen_fd_, reinterpret_cast<const sockaddr*>(&where), bytes) != 0)
+        return os_error(errno == EADDRINUSE ? Errc::kPortInUse : Errc::kIo, errno, port);
+    if (::listen(server->listen_fd_, kBacklog) != 0) return os_error(errno == EADDRINUSE ? Errc::kPortInUse : Errc::kIo, errno, port);
+    if (::getsockname(server->listen_fd_, reinterpret_cast<sockaddr*>(&where), &bytes) != 0) return os_error(Errc::kIo, errno);
+    server->port_ = ntohs(where.ss_family == AF_INET ? v4->sin_port : v6->sin6_port);
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = kListener;
+    if (::epoll_ctl(server->epoll_fd_, EPOLL_CTL_ADD, server->listen_fd_, &event) != 0) return os_error(Errc::kIo, errno);
+    return server;
+}
+
+Server::~Server() {
+    for (auto& [id, connection] : connections_) ::close(connection.fd);
+    if (listen_fd_ >= 0) ::close(listen_fd_);
+    if (epoll_fd_ >= 0) ::close(epoll_fd_);
+}
+
+void Server::poll(uint64_t now_ns) {
+    now_ns_ = now_ns;
+    std::array<epoll_event, 128> events;
+    const int count = ::epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()), 0);
+    for (int i = 0; i < count; ++i) {
+        const auto& event = events[static_cast<size_t>(i)];
+        if (event.data.u64 == kListener) {
+            accept_all();
+            continue;
+        }
+        const auto found = connections_.find(event.data.u64);
+        if (found == connections_.end()) continue;
+        Connection& connection = found->second;
+        bool alive = (event.events & EPOLLERR) == 0;
+        if (alive && (event.events & EPOLLOUT) != 0) alive = send(connection) && parse(found->first, connection);
+        if (alive && (event.events & (EPOLLIN | EPOLLHUP)) != 0) alive = receive(found->first, connection);
+        settle(found->first, connection, alive);
+    }
+    if (now_ns_ >= next_check_ns_) check_time();
+}
+
+void Server::accept_all() {
+    for (;;) {
+        const int fd = ::accept4(listen_fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) return;
+        if (connections_.size() >= limits_.connection_count) {
+            ++stats_.turned_away_count;
+            ::close(fd);
+            continue;
+        }
+        ++stats_.accepted_count;
+        const int on = 1;
+        ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        const uint64_t id = ++last_connection_;
+        Connection& connection = connections_[id];
+        connection.fd = fd;
+        connection.since_ns = now_ns_;
+        epoll_event event{};
+        event.events = connection.interest = EPOLLIN;
+        event.data.u64 = id;
+        if (::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event) != 0) drop(id);
+    }
+}
+
+bool Server::receive(uint64_t id, Connection& connection) {
+    for (size_t i = 0; i < kReadsPerTurn && connection.exchange == 0 && !connection.closing; ++i) {
+        const ssize_t got = ::recv(connection.fd, buffer_.data(), buffer_.size(), 0);
+        if (got == 0) connection.ended = true;
+        if (got == 0) return connection.exchange != 0 || connection.sent < connection.output.size();
+        if (got < 0) return errno == EAGAIN || errno == EINTR;
+        if (connection.input.empty() && !connection.parser.in_request()) connection.since_ns = now_ns_;
+        connection.input.append(buffer_, 0, static_cast<size_t>(got));
+        if (!parse(id, connection)) return false;
+        if (static_cast<size_t>(got) < buffer_.size()) break;
+    }
+    return true;
+}
+
+// Until a request is under way, or no more of one has come.
+bool Server::parse(uint64_t id, Connection& connection) {
+    while (connection.exchange == 0 && !connection.closing) {
+        switch (connection.parser.advance(connection.input)) {
+            case Http1Parser::Step::kMore:
+                return true;
+            case Http1Parser::Step::kContinue:
+                connection.output += "HTTP/1.1 100 Continue\r\n\r\n";
+                if (!send(connection)) return false;
+                break;
+            case Http1Parser::Step::kBad:
+                ++stats_.bad_count;
+                refuse(connection, connection.parser.status());
+                return send(connection);
+            case Http1Parser::Step::kRequest: {
+                ++stats_.request_count;
+                connection.exchange = ++last_exchange_;
+                exchanges_[connection.exchange] = id;
+                Request request = connection.parser.take();
+                connection.keep_alive = request.keep_alive;
+                connection.since_ns = now_ns_;
+                callback_(ExchangeId{connection.exchange}, std::move(request));
+                // It may have been answered at once, and all of it sent.
+                break;
+            }
+        }
+    }
+    return true;
+}
+
+void Server::respond(ExchangeId exchange, Response response) {
+    const auto found = exchanges_.find(exchange.value);
+    if (found == exchanges_.end()) return;
+    const uint64_t id = found->second;
+    exchanges_.erase(found);
+    Connection& connection = connections_.at(id);
+    connection.exchange = 0;
+    connection.since_ns = now_ns_;
+    append_response(connection.output, response, connection.keep_alive && !connection.ended);
+    if (!connection.keep_alive) connection.closing = true;
+    // What comes behind it is parsed when the socket can be written to: not here, in the middle of somebody's work.
+    send(connection);
+    watch(id, connection);
+}
+
+bool Server::send(Connection& connection) {
+    while (connection.sent < connection.output.size()) {
+        const ssize_t put = ::send(connection.fd, connection.output.data() + connection.sent, connection.output.size() - connection.sent, MSG_NOSIGNAL);
+        if (put < 0) {
+            if (errno == EAGAIN || errno == EINTR) return true;
+            connection.output.clear();
+            connection.sent = 0;
+            connection.closing = true;
+            return false;
+        }
+        connection.sent += static_cast<size_t>(put);
+        connection.since_ns = now_ns_;
+    }
+    connection.output.clear();
+    if (connection.output.capacity() > kReadBytes) connection.output.shrink_to_fit();
+    connection.sent = 0;
+    return true;
+}
+
+bool Server::settle(uint64_t id, Connection& connection, bool alive) {
+    const bool sent = connection.sent == connection.output.size();
+    if (!alive || (sent && (connection.closing || (connection.ended && connection.exchange == 0)))) {
+        drop(id);
+        return false;
+    }
+    watch(id, connection);
+    return true;
+}
+
+// While a request is under way nothing more is read: who sends on fills his own socket.
+void Server::watch(uint64_t id, Connection& connection) {
+    uint32_t interest = 0;
+    if (connection.exchange == 0 && !connection.ended) interest |= EPOLLIN;
+    const bool waiting = !connection.input.empty() && connection.exchange == 0 && !connection.parser.in_request();
+    if (connection.sent < connection.output.size() || connection.closing || waiting) interest |= EPOLLOUT;
+    if (interest == connection.interest) return;
+    connection.interest = interest;
+    epoll_event event{};
+    event.events = interest;
+    event.data.u64 = id;
+    ::epoll_ctl(epoll_fd_, EPOLL_CTL_MOD, connection.fd, &event);
+}
+
+void Server::refuse(Connection& connection, int status) {
+    Response response;
+    response.status = status;
+    append_response(connection.output, response, false);
+    connection.closing = true;
+}
+
+void Server::drop(uint64_t id) {
+    const auto found = connections_.find(id);
+    EAGRE_ASSERT(found != connections_.end());
+    if (found->second.exchange != 0) exchanges_.erase(found->second.exchange);
+    ::close(found->second.fd);
+    connections_.erase(found);
+}
+
+uint64_t Server::allowed_ns(const Connection& connection) const {
+    if (connection.sent < connection.output.size() || connection.closing) return limits_.send_ns;
+    if (connection.exchange != 0) return UINT64_MAX;  // Ours to answer.
+    if (connection.parser.in_request()) return limits_.body_ns;
+    return connection.input.empty() ? limits_.idle_ns : limits_.head_ns;
+}
+
+void Server::check_time() {
+    next_check_ns_ = now_ns_ + kCheckNs;
+    std::vector<uint64_t> late;
+    for (const auto& [id, connection] : connections_) {
+        if (now_ns_ - connection.since_ns > allowed_ns(connection)) late.push_back(id);
+    }
+    for (const uint64_t id : late) {
+        Connection& connection = connections_.at(id);
+        const bool tell = !connection.closing && connection.output.empty() && (connection.parser.in_request() || !connection.input.empty());
+        if (tell) refuse(connection, 408);
+        if (tell) send(connection);
+        if (tell || connection.closing) ++stats_.cut_count;
+        drop(id);
+    }
+}
+
+bool Server::sending() const {
+    for (const auto& [id, connection] : connections_) {
+        if (connection.sent < connection.output.size() || connection.exchange != 0) return true;
+    }
+    return false;
+}
+
+}  // namespace eagre::gateway

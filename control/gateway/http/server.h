@@ -1,0 +1,105 @@
+#pragma once
+// Serves HTTP on one socket: accepts, parses, hands requests on, sends answers whenever they come. One thread, nothing waits; whoever
+// owns it polls it when wait_fd() is readable or a deadline is near.
+//
+// Bounds: connections, bytes of head and body, time for a head, for a body, for a client to take its answer, and between requests.
+// One request of a connection is under way at a time; those behind it (pipelining) wait in the socket.
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "control/gateway/http/http1_parser.h"
+#include "control/gateway/http/message.h"
+#include "wire/base/result.h"
+#include "wire/base/types.h"
+
+namespace eagre::gateway {
+
+/// A request under way.
+using ExchangeId = Strong<struct ExchangeIdTag, uint64_t>;
+
+struct ServerLimits {
+    uint32_t connection_count = 4096;
+    uint64_t head_ns = 10'000'000'000ULL;   // From a request's first byte to the end of its head,
+    uint64_t body_ns = 60'000'000'000ULL;   // and to the end of its body.
+    uint64_t idle_ns = 300'000'000'000ULL;  // Between two requests.
+    uint64_t send_ns = 60'000'000'000ULL;   // Without a byte of the answer being taken.
+};
+
+struct ServerStats {
+    uint64_t accepted_count = 0;
+    uint64_t turned_away_count = 0;  // More connections than the limit.
+    uint64_t request_count = 0;
+    uint64_t bad_count = 0;          // Not HTTP, or over a limit: answered and closed.
+    uint64_t cut_count = 0;          // Too slow.
+};
+
+class Server {
+  public:
+    /// `address`: numeric; port 0 takes any. Errors: kPortInUse (detail = port), kBadArgument, kIo.
+    static Result<std::unique_ptr<Server>> listen(const std::string& address, uint16_t port, const ServerLimits& limits);
+    ~Server();
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+
+    /// Called from poll(). Every request is to be answered with respond(), now or later.
+    void on_request(std::function<void(ExchangeId, Request&&)> callback) { callback_ = std::move(callback); }
+    void poll(uint64_t now_ns);
+    /// Whose connection has gone is not answered.
+    void respond(ExchangeId exchange, Response response);
+
+    int wait_fd() const { return epoll_fd_; }
+    uint64_t next_deadline_ns() const { return next_check_ns_; }
+    uint16_t port() const { return port_; }
+    size_t connection_count() const { return connections_.size(); }
+    /// True while an answer is half sent.
+    bool sending() const;
+    const ServerStats& stats() const { return stats_; }
+
+  private:
+    struct Connection {
+        int fd = -1;
+        std::string input;
+        std::string output;
+        size_t sent = 0;
+        Http1Parser parser;
+        uint64_t exchange = 0;    // Under way; 0: none.
+        bool keep_alive = true;
+        bool closing = false;     // When the output has gone.
+        bool ended = false;       // The other side sends no more.
+        uint32_t interest = 0;    // What epoll watches.
+        uint64_t since_ns = 0;    // Of the request's first byte; of the last byte taken; of the last answer.
+    };
+
+    Server(const ServerLimits& limits) : limits_(limits) {}
+    void accept_all();
+    /// False: it is over.
+    bool receive(uint64_t id, Connection& connection);
+    bool parse(uint64_t id, Connection& connection);
+    bool send(Connection& connection);
+    bool settle(uint64_t id, Connection& connection, bool alive);
+    void refuse(Connection& connection, int status);
+    void drop(uint64_t id);
+    void check_time();
+    uint64_t allowed_ns(const Connection& connection) const;
+    void watch(uint64_t id, Connection& connection);
+
+    ServerLimits limits_;
+    int listen_fd_ = -1;
+    int epoll_fd_ = -1;
+    uint16_t port_ = 0;
+    std::map<uint64_t, Connection> connections_;
+    std::map<uint64_t, uint64_t> exchanges_;  // Exchange -> connection.
+    uint64_t last_connection_ = 0;
+    uint64_t last_exchange_ = 0;
+    uint64_t now_ns_ = 0;
+    uint64_t next_check_ns_ = 0;
+    std::string buffer_;
+    std::function<void(ExchangeId, Request&&)> callback_;
+    ServerStats stats_;
+};
+
+}  // namespace eagre::gateway

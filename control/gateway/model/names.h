@@ -1,0 +1,47 @@
+#pragma once
+// How the service names things, from what Eagre numbers: shard ids, sequence numbers of 56 digits, ARNs. Pure functions.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "wire/base/types.h"
+
+namespace eagre::gateway {
+
+/// "shardId-" and at least twelve digits.
+std::string shard_name(ShardId shard);
+/// Also "shardId-7" and "7", as the service takes them. Nothing: no shard's name.
+std::optional<ShardId> parse_shard_name(std::string_view text);
+
+/// Sequence numbers in the service's form: 186 bits as 56 decimal digits: 2, 9 hex digits of seconds, one of zero, 16 of the number
+/// itself, two of zero, 9 of seconds, 8 of the shard, 2. The seconds are those of the stream's creation, so that numbers grow through
+/// splits and merges with Eagre's own, and one of a former stream of the same name is not taken for one of this.
+class SequenceNumbers {
+  public:
+    SequenceNumbers(uint64_t stream_created_ns, ShardId shard);
+    std::string text(SequenceNumber number) const;
+    /// Nothing: not a number of this stream (of another shard of it is fine: readers of a child compare with its parent's).
+    std::optional<SequenceNumber> parse(std::string_view text) const;
+
+  private:
+    uint64_t seconds_;
+    uint32_t shard_;
+};
+
+struct Arns {
+    std::string region = "us-east-1";
+    std::string account = "000000000000";
+
+    std::string stream(std::string_view name) const;
+};
+/// The name in a stream's ARN, whichever region and account it says. Nothing: it is none.
+std::optional<std::string_view> stream_of_arn(std::string_view arn);
+
+/// A 128-bit hash key in decimal.
+std::string hash_key_text(const HashKey& key);
+/// Nothing: not a number below 2^128.
+std::optional<HashKey> parse_hash_key(std::string_view text);
+
+}  // namespace eagre::gateway
