@@ -149,10 +149,10 @@ void Server::accept_all() {
 }
 
 bool Server::receive(uint64_t id, Connection& connection) {
-    for (size_t i = 0; i < kReadsPerTurn && connection.exchange == 0 && !connection.closing; ++i) {
+    for (size_t i = 0; i < kReadsPerTurn && connection.exchange == 0 && !connection.closing && connection.sent == connection.output.size(); ++i) {
         const ssize_t got = ::recv(connection.fd, buffer_.data(), buffer_.size(), 0);
         if (got == 0) connection.ended = true;
-        if (got == 0) return connection.exchange != 0 || connection.sent < connection.output.size();
+        if (got == 0) return is_busy(connection) || connection.sent < connection.output.size();
         if (got < 0) return errno == EAGAIN || errno == EINTR;
         if (connection.input.empty() && !connection.parser.in_request()) connection.since_ns = now_ns_;
         connection.input.append(buffer_, 0, static_cast<size_t>(got));
@@ -162,8 +162,42 @@ bool Server::receive(uint64_t id, Connection& connection) {
     return true;
 }
 
+bool Server::parse_http2(uint64_t id, Connection& connection) {
+    Http2Session& session = *connection.http2;
+    bool alive = true;
+    if (!connection.input.empty()) {
+        alive = session.receive(connection.input, now_ns_);
+        connection.input.clear();
+    }
+    for (const int32_t stream : session.take_closed()) {
+        const auto found = connection.open.find(stream);
+        if (found == connection.open.end()) continue;
+        exchanges_.erase(found->second);
+        connection.open.erase(found);
+    }
+    for (auto& [stream, request] : session.take_requests()) {
+        ++stats_.request_count;
+        const uint64_t exchange = ++last_exchange_;
+        connection.open[stream] = exchange;
+        exchanges_[exchange] = {id, stream};
+        callback_(ExchangeId{exchange}, std::move(request));
+    }
+    if (!alive) {
+        if (!session.finished()) ++stats_.bad_count;
+        connection.closing = true;
+    }
+    return send(connection);
+}
+
 // Until a request is under way, or no more of one has come.
 bool Server::parse(uint64_t id, Connection& connection) {
+    if (connection.http2 == nullptr && !connection.parser.in_request() && connection.exchange == 0 && !connection.input.empty() &&
+        kHttp2Preface.starts_with(std::string_view(connection.input).substr(0, kHttp2Preface.size()))) {
+        // No request of HTTP/1.1 begins like this and goes on.
+        if (connection.input.size() < kHttp2Preface.size()) return true;
+        connection.http2 = std::make_unique<Http2Session>();
+    }
+    if (connection.http2 != nullptr) return parse_http2(id, connection);
     while (connection.exchange == 0 && !connection.closing) {
         switch (connection.parser.advance(connection.input)) {
             case Http1Parser::Step::kMore:
@@ -179,7 +213,7 @@ bool Server::parse(uint64_t id, Connection& connection) {
             case Http1Parser::Step::kRequest: {
                 ++stats_.request_count;
                 connection.exchange = ++last_exchange_;
-                exchanges_[connection.exchange] = id;
+                exchanges_[connection.exchange] = {id, 0};
                 Request request = connection.parser.take();
                 connection.keep_alive = request.keep_alive;
                 connection.since_ns = now_ns_;
@@ -195,9 +229,16 @@ bool Server::parse(uint64_t id, Connection& connection) {
 void Server::respond(ExchangeId exchange, Response response) {
     const auto found = exchanges_.find(exchange.value);
     if (found == exchanges_.end()) return;
-    const uint64_t id = found->second;
+    const auto [id, stream] = found->second;
     exchanges_.erase(found);
     Connection& connection = connections_.at(id);
+    if (stream != 0) {
+        connection.open.erase(stream);
+        connection.since_ns = now_ns_;
+        connection.http2->respond(stream, std::move(response), date_text());
+        send(connection);
+        return watch(id, connection);
+    }
     connection.exchange = 0;
     connection.since_ns = now_ns_;
     append_response(connection.output, response, connection.keep_alive && !connection.ended);
@@ -208,7 +249,14 @@ void Server::respond(ExchangeId exchange, Response response) {
 }
 
 bool Server::send(Connection& connection) {
-    while (connection.sent < connection.output.size()) {
+    for (;;) {
+        // So much at a time: what a client does not take stays with its session.
+        if (connection.http2 != nullptr && connection.sent == connection.output.size()) {
+            connection.output.clear();
+            connection.sent = 0;
+            connection.http2->output(connection.output, kReadBytes);
+        }
+        if (connection.sent == connection.output.size()) break;
         const ssize_t put = ::send(connection.fd, connection.output.data() + connection.sent, connection.output.size() - connection.sent, MSG_NOSIGNAL);
         if (put < 0) {
             if (errno == EAGAIN || errno == EINTR) return true;
@@ -228,7 +276,9 @@ bool Server::send(Connection& connection) {
 
 bool Server::settle(uint64_t id, Connection& connection, bool alive) {
     const bool sent = connection.sent == connection.output.size();
-    if (!alive || (sent && (connection.closing || (connection.ended && connection.exchange == 0)))) {
+    // Its last words may have been about what was wrong.
+    if (connection.http2 != nullptr && connection.http2->finished()) connection.closing = true;
+    if (!alive || (sent && (connection.closing || (connection.ended && !is_busy(connection))))) {
         drop(id);
         return false;
     }
@@ -239,8 +289,8 @@ bool Server::settle(uint64_t id, Connection& connection, bool alive) {
 // While a request is under way nothing more is read: who sends on fills his own socket.
 void Server::watch(uint64_t id, Connection& connection) {
     uint32_t interest = 0;
-    if (connection.exchange == 0 && !connection.ended) interest |= EPOLLIN;
-    const bool waiting = !connection.input.empty() && connection.exchange == 0 && !connection.parser.in_request();
+    if (connection.exchange == 0 && !connection.ended && connection.sent == connection.output.size()) interest |= EPOLLIN;
+    const bool waiting = !connection.input.empty() && connection.exchange == 0 && connection.http2 == nullptr && !connection.parser.in_request();
     if (connection.sent < connection.output.size() || connection.closing || waiting) interest |= EPOLLOUT;
     if (interest == connection.interest) return;
     connection.interest = interest;
@@ -261,13 +311,14 @@ void Server::drop(uint64_t id) {
     const auto found = connections_.find(id);
     EAGRE_ASSERT(found != connections_.end());
     if (found->second.exchange != 0) exchanges_.erase(found->second.exchange);
+    for (const auto& [stream, exchange] : found->second.open) exchanges_.erase(exchange);
     ::close(found->second.fd);
     connections_.erase(found);
 }
 
 uint64_t Server::allowed_ns(const Connection& connection) const {
     if (connection.sent < connection.output.size() || connection.closing) return limits_.send_ns;
-    if (connection.exchange != 0) return UINT64_MAX;  // Ours to answer.
+    if (is_busy(connection)) return UINT64_MAX;  // Ours to answer.
     if (connection.parser.in_request()) return limits_.body_ns;
     return connection.input.empty() ? limits_.idle_ns : limits_.head_ns;
 }
@@ -276,21 +327,23 @@ void Server::check_time() {
     next_check_ns_ = now_ns_ + kCheckNs;
     std::vector<uint64_t> late;
     for (const auto& [id, connection] : connections_) {
-        if (now_ns_ - connection.since_ns > allowed_ns(connection)) late.push_back(id);
+        const uint64_t oldest_ns = connection.http2 == nullptr ? UINT64_MAX : connection.http2->oldest_ns();
+        const bool slow = oldest_ns < now_ns_ && now_ns_ - oldest_ns > limits_.body_ns;
+        if (slow || now_ns_ - connection.since_ns > allowed_ns(connection)) late.push_back(id);
     }
     for (const uint64_t id : late) {
         Connection& connection = connections_.at(id);
-        const bool tell = !connection.closing && connection.output.empty() && (connection.parser.in_request() || !connection.input.empty());
+        const bool tell = !connection.closing && connection.output.empty() && connection.http2 == nullptr && (connection.parser.in_request() || !connection.input.empty());
         if (tell) refuse(connection, 408);
         if (tell) send(connection);
-        if (tell || connection.closing) ++stats_.cut_count;
+        if (tell || connection.closing || connection.http2 != nullptr) ++stats_.cut_count;
         drop(id);
     }
 }
 
 bool Server::sending() const {
     for (const auto& [id, connection] : connections_) {
-        if (connection.sent < connection.output.size() || connection.exchange != 0) return true;
+        if (connection.sent < connection.output.size() || is_busy(connection)) return true;
     }
     return false;
 }

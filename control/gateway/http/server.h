@@ -1,9 +1,9 @@
 #pragma once
-// Serves HTTP on one socket: accepts, parses, hands requests on, sends answers whenever they come. One thread, nothing waits; whoever
+// Serves HTTP/1.1 and HTTP/2 (with prior knowledge) on one socket: accepts, parses, hands requests on, sends answers whenever they come. One thread, nothing waits; whoever
 // owns it polls it when wait_fd() is readable or a deadline is near.
 //
 // Bounds: connections, bytes of head and body, time for a head, for a body, for a client to take its answer, and between requests.
-// One request of a connection is under way at a time; those behind it (pipelining) wait in the socket.
+// Of HTTP/1.1 one request of a connection is under way at a time; those behind it (pipelining) wait in the socket.
 
 #include <cstdint>
 #include <functional>
@@ -12,6 +12,7 @@
 #include <string>
 
 #include "control/gateway/http/http1_parser.h"
+#include "control/gateway/http/http2_session.h"
 #include "control/gateway/http/message.h"
 #include "wire/base/result.h"
 #include "wire/base/types.h"
@@ -66,7 +67,9 @@ class Server {
         std::string output;
         size_t sent = 0;
         Http1Parser parser;
-        uint64_t exchange = 0;    // Under way; 0: none.
+        std::unique_ptr<Http2Session> http2;         // Null: HTTP/1.1, or not known yet.
+        std::map<int32_t, uint64_t> open;            // Stream -> exchange, of HTTP/2.
+        uint64_t exchange = 0;    // Under way; 0: none. Of HTTP/1.1.
         bool keep_alive = true;
         bool closing = false;     // When the output has gone.
         bool ended = false;       // The other side sends no more.
@@ -79,6 +82,8 @@ class Server {
     /// False: it is over.
     bool receive(uint64_t id, Connection& connection);
     bool parse(uint64_t id, Connection& connection);
+    bool parse_http2(uint64_t id, Connection& connection);
+    static bool is_busy(const Connection& connection) { return connection.exchange != 0 || !connection.open.empty(); }
     bool send(Connection& connection);
     bool settle(uint64_t id, Connection& connection, bool alive);
     void refuse(Connection& connection, int status);
@@ -92,7 +97,11 @@ class Server {
     int epoll_fd_ = -1;
     uint16_t port_ = 0;
     std::map<uint64_t, Connection> connections_;
-    std::map<uint64_t, uint64_t> exchanges_;  // Exchange -> connection.
+    struct Exchange {
+        uint64_t connection = 0;
+        int32_t stream = 0;  // 0: HTTP/1.1.
+    };
+    std::map<uint64_t, Exchange> exchanges_;
     uint64_t last_connection_ = 0;
     uint64_t last_exchange_ = 0;
     uint64_t now_ns_ = 0;

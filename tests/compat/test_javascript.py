@@ -1,0 +1,108 @@
+"""AWS's SDK for JavaScript, version 3, from npm: its default handler, which is HTTP/2 with prior knowledge, and HTTP/1.1; and curl over HTTP/2,
+with what a good client does not send."""
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import unittest
+import urllib.parse
+
+import gateway
+from gateway import box
+
+NODE, NPM, CURL = (shutil.which(name) for name in ("node", "npm", "curl"))
+# Beside the build: installed once a tree. The version is the one whose model the gateway follows.
+FOLDER = os.path.join(os.path.dirname(os.path.abspath(box.BIN)), "compat-javascript")
+PACKAGE = "@aws-sdk/client-kinesis@3.1143.0"
+INSTALL_S = 240
+
+
+def installed():
+    """False: there is no npm here, or it can't reach its packages."""
+    modules = os.path.join(FOLDER, "node_modules", "@aws-sdk", "client-kinesis")
+    if NODE and NPM and not os.path.exists(modules):
+        os.makedirs(FOLDER, exist_ok=True)
+        done = subprocess.run([NPM, "install", "--no-audit", "--no-fund", "--silent", "--prefix", FOLDER, PACKAGE], capture_output=True, text=True,
+                              timeout=INSTALL_S)
+        print(done.stdout + done.stderr, file=sys.stderr)
+    return os.path.exists(modules)
+
+
+class Http2(unittest.TestCase):
+    def setUp(self):
+        self.box = gateway.Gateway().__enter__()
+        self.addCleanup(self.box.__exit__)
+        self.box.start()
+
+    def life(self, version):
+        if not installed():
+            self.skipTest("the SDK for JavaScript can't be installed here (node, npm)")
+        env = {**os.environ, **gateway.CREDENTIALS, "EAGRE_NODE_MODULES": os.path.join(FOLDER, "node_modules"), "NODE_NO_WARNINGS": "1"}
+        life = os.path.join(os.path.dirname(os.path.abspath(__file__)), "life.mjs")
+        done = subprocess.run([NODE, life, self.box.url, version], env=env, capture_output=True, text=True, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr[-3000:])
+        self.assertEqual(json.loads(done.stdout)["records"], 10_001)
+
+    def test_javascript_as_it_comes(self):
+        self.life("http2")
+
+    def test_javascript_over_http_1(self):
+        self.life("http1")
+
+    def curl(self, *args):
+        if not CURL:
+            self.skipTest("curl is not installed (tools/setup)")
+        done = subprocess.run([CURL, "-sS", "--http2-prior-knowledge", "-w", "\n%{http_version} %{http_code}", "-H", "Content-Type: application/x-amz-json-1.1",
+                               *args], capture_output=True, text=True, timeout=60)
+        return done.stdout, done.stderr
+
+    def test_curl(self):
+        said, why = self.curl("-H", "X-Amz-Target: Kinesis_20131202.ListStreams", "-d", "{}", self.box.url)
+        self.assertTrue(said.endswith("\n2 200"), (said, why))
+        # A head and a body over their limits.
+        said, why = self.curl("-H", "X: " + "y" * 40_000, "-d", "{}", self.box.url)
+        self.assertNotIn(" 200", said)
+        large = self.box.path("large")
+        with open(large, "wb") as file:
+            file.truncate(20 * 1024 * 1024)
+        said, why = self.curl("--data-binary", "@" + large, self.box.url)
+        self.assertNotIn(" 200", said)
+        said, why = self.curl("-H", "X-Amz-Target: Kinesis_20131202.ListStreams", "-d", "{}", self.box.url)
+        self.assertTrue(said.endswith("\n2 200"), (said, why))
+
+    def test_frames_that_are_wrong_end_their_connection_alone(self):
+        address = urllib.parse.urlsplit(self.box.url)
+        preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+        def frame(kind, flags, stream, payload):
+            return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+        settings = frame(4, 0, 0, b"")
+        begun = frame(1, 4, 1, b"\x83\x86\x84\x41\x01x")  # POST http / with authority x; no end.
+        # Opened and reset, over and over (rapid reset), is a connection's end; so is what is no frame.
+        reset = b"".join(frame(1, 4, 1 + 2 * i, b"\x83\x86\x84\x41\x01x") + frame(3, 0, 1 + 2 * i, bytes(4)) for i in range(20_000))
+        for wrong in (b"\xff" * 100, frame(0, 0, 1, b"data of no stream"), frame(4, 0, 3, b""), frame(8, 0, 0, bytes(4)), frame(1, 4, 2, b"\x82"),
+                      frame(9, 4, 1, b""), frame(1, 4, 1, b"\xff\xff\xff\xff\xff"), reset):
+            with socket.create_connection((address.hostname, address.port), timeout=20) as sock:
+                try:
+                    sock.sendall(preface + settings + wrong)
+                    while sock.recv(65536):
+                        pass
+                except ConnectionError:
+                    pass  # Closed while we still sent.
+        # One that is silent with a request half sent holds up nobody.
+        with socket.create_connection((address.hostname, address.port), timeout=20) as silent:
+            silent.sendall(preface + settings + begun)
+            begin = time.monotonic()
+            said, why = self.curl("-H", "X-Amz-Target: Kinesis_20131202.ListStreams", "-d", "{}", self.box.url)
+            self.assertTrue(said.endswith("\n2 200"), (said, why))
+            self.assertLess(time.monotonic() - begin, 5)
+        self.assertTrue(self.box.gateway.running())
+        self.assertFalse(re.search("expected|assert", self.box.gateway.text()))
+
+
+if __name__ == "__main__":
+    box.main()
