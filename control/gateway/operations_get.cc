@@ -1,6 +1,7 @@
 // GetShardIterator and GetRecords: an iterator is a sequence number; a GetRecords is one read of the shard, or a few where something is
 // in the way.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <utility>
 
@@ -28,7 +29,7 @@ uint64_t time_ms_of(const Node& time) {
 }  // namespace
 
 struct Gateway::Get {
-    explicit Get(const Call& asked) : call(asked), writer(asked.encoding) {}
+    Get(const Call& asked, std::string buffer) : call(asked), writer(asked.encoding, std::move(buffer)) {}
 
     Call call;
     Writer writer;
@@ -118,7 +119,7 @@ void Gateway::get_records(const Call& call, const Node& input) {
     }
     if (shard == nullptr) return fail(call, not_found(fmt::format("Shard {} in stream {} under account {} does not exist", shard_name(iterator.shard), iterator.stream_name, options_.arns.account)));
     const Node* limit = input.member("Limit");
-    auto get = std::make_shared<Get>(call);
+    auto get = std::make_shared<Get>(call, server_.take_buffer());
     get->name = iterator.stream_name;
     get->created_ns = stream->map.created_ns;
     get->stream = iterator.stream;
@@ -139,6 +140,7 @@ void Gateway::read_on(const std::shared_ptr<Get>& get) {
     const auto on_delivery = [get, numbers](const client::Delivery& delivery) {
         get->tail = std::max(get->tail, delivery.tail);
         const uint64_t ms = delivery.arrival_ns / 1'000'000;
+        std::array<char, 64> digits;
         for (uint32_t i = delivery.skip; i < delivery.batch.record_count() && !get->full; ++i) {
             const frame::RecordView record = delivery.batch.record(i);
             const uint64_t size = record.data.size() + record.partition_key.size();
@@ -149,7 +151,7 @@ void Gateway::read_on(const std::shared_ptr<Get>& get) {
             const SequenceNumber number{delivery.first_sequence.value + i};
             Writer& writer = get->writer;
             writer.begin_map();
-            writer.text("SequenceNumber", numbers.text(number));
+            writer.plain("SequenceNumber", numbers.text(number, digits));
             writer.time_ms("ApproximateArrivalTimestamp", ms);
             writer.blob("Data", {reinterpret_cast<const char*>(record.data.data()), record.data.size()});
             writer.text("PartitionKey", record.partition_key);

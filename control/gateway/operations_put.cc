@@ -1,6 +1,8 @@
 // PutRecord and PutRecords: records of one call go to the stream's producer in order, so that order per shard is kept; a call is answered
 // when each of its records has its outcome.
 #include <algorithm>
+#include <array>
+#include <map>
 #include <utility>
 
 #include <fmt/format.h>
@@ -194,11 +196,16 @@ void Gateway::finish_put(uint32_t slot) {
         writer.integer("FailedRecordCount", put.failed);
         writer.name("Records");
         writer.begin_list();
+        std::map<ShardId, std::pair<SequenceNumbers, std::string>> shards;
+        std::array<char, 64> digits;
         for (const Put::Outcome& each : put.outcomes) {
             writer.begin_map();
             if (each.error.code == Errc::kOk) {
-                writer.text("SequenceNumber", SequenceNumbers(put.created_ns, each.shard).text(each.sequence));
-                writer.text("ShardId", shard_name(each.shard));
+                // Few shards and many records: what is the same for all of a shard is made once.
+                auto& names = shards[each.shard];
+                if (names.second.empty()) names = {SequenceNumbers(put.created_ns, each.shard), shard_name(each.shard)};
+                writer.plain("SequenceNumber", names.first.text(each.sequence, digits));
+                writer.plain("ShardId", names.second);
             } else {
                 const auto [type, message] = failure_of(each.error);
                 writer.text("ErrorCode", type);

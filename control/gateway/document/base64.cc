@@ -1,5 +1,7 @@
 #include "control/gateway/document/base64.h"
 
+#include <tmmintrin.h>
+
 #include <array>
 #include <cstdint>
 
@@ -25,6 +27,24 @@ constexpr auto kPairs = [] {
     return pairs;
 }();
 
+constexpr size_t kStepBytes = 12;  // To 16 characters.
+
+/// Twelve bytes (of the sixteen there) to sixteen characters: spread so that each six bits have a byte of their own, shifted into place by
+/// multiplication, and moved to their range of the alphabet by a table of sixteen (the scheme of W. Mula and D. Lemire, "Faster
+/// Base64 Encoding and Decoding using AVX2 Instructions").
+__m128i encode_step(__m128i bytes) {
+    const __m128i spread = _mm_shuffle_epi8(bytes, _mm_setr_epi8(1, 0, 2, 1, 4, 3, 5, 4, 7, 6, 8, 7, 10, 9, 11, 10));
+    const __m128i odd = _mm_mulhi_epu16(_mm_and_si128(spread, _mm_set1_epi32(0x0fc0fc00)), _mm_set1_epi32(0x04000040));
+    const __m128i even = _mm_mullo_epi16(_mm_and_si128(spread, _mm_set1_epi32(0x003f03f0)), _mm_set1_epi32(0x01000010));
+    const __m128i sixes = _mm_or_si128(odd, even);
+    // 0 for 'a'.., 1 to 10 for the digits, 11 for '+', 12 for '/', 13 for 'A'...
+    const __m128i upper = _mm_cmpgt_epi8(_mm_set1_epi8(26), sixes);
+    const __m128i range = _mm_or_si128(_mm_subs_epu8(sixes, _mm_set1_epi8(51)), _mm_and_si128(upper, _mm_set1_epi8(13)));
+    const __m128i offsets = _mm_setr_epi8('a' - 26, '0' - 52, '0' - 52, '0' - 52, '0' - 52, '0' - 52, '0' - 52, '0' - 52, '0' - 52, '0' - 52, '0' - 52,
+                                          '+' - 62, '/' - 63, 'A', 0, 0);
+    return _mm_add_epi8(sixes, _mm_shuffle_epi8(offsets, range));
+}
+
 uint32_t group_of(const uint8_t* from) {
     return kValues[0][from[0]] | kValues[1][from[1]] | kValues[2][from[2]] | kValues[3][from[3]];
 }
@@ -37,6 +57,8 @@ void append_base64(std::string& out, std::string_view bytes) {
     char* to = out.data() + begin;
     const auto* from = reinterpret_cast<const uint8_t*>(bytes.data());
     const uint8_t* const whole = from + bytes.size() / 3 * 3;
+    for (const uint8_t* const end = from + bytes.size(); end - from >= 16; from += kStepBytes, to += 16)
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to), encode_step(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
     for (; from != whole; from += 3, to += 4) {
         const uint32_t group = uint32_t{from[0]} << 16U | uint32_t{from[1]} << 8U | from[2];
         to[0] = kPairs[group >> 12U][0];

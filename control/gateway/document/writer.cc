@@ -69,10 +69,22 @@ void Writer::quoted(std::string_view text) {
 }
 
 void Writer::name(std::string_view name) {
-    text(name);
+    plain(name);
     if (encoding_ == Encoding::kCbor) return;
     out_ += ':';
     after_name_ = true;
+}
+
+void Writer::plain(std::string_view text) {
+    comma();
+    if (encoding_ == Encoding::kCbor) {
+        cbor_head(3, text.size());
+        out_ += text;
+        return;
+    }
+    out_ += '"';
+    out_ += text;
+    out_ += '"';
 }
 
 void Writer::text(std::string_view text) {
@@ -117,7 +129,10 @@ void Writer::blob(std::string_view bytes) {
 void Writer::time_ms(uint64_t ms) {
     comma();
     if (encoding_ == Encoding::kJson) {
-        fmt::format_to(std::back_inserter(out_), "{}.{:03}", ms / 1000, ms % 1000);
+        out_ += fmt::format_int(ms / 1000).c_str();
+        const auto fraction = static_cast<uint32_t>(ms % 1000);
+        const char digits[] = {'.', static_cast<char>('0' + fraction / 100), static_cast<char>('0' + fraction / 10 % 10), static_cast<char>('0' + fraction % 10)};
+        out_.append(digits, sizeof(digits));
     } else {
         cbor_head(6, 1);
         cbor_head(0, ms);

@@ -12,12 +12,14 @@ namespace eagre::gateway {
 
 class Writer {
   public:
-    explicit Writer(Encoding encoding) : encoding_(encoding) {}
+    /// `buffer`: to write into; what it holds is kept.
+    explicit Writer(Encoding encoding, std::string buffer = {}) : encoding_(encoding), out_(std::move(buffer)) {}
 
     void begin_map() { begin('{', '\xbf'); }
     void end_map() { end('}'); }
     void begin_list() { begin('[', '\x9f'); }
     void end_list() { end(']'); }
+    /// Of a member; names are the service's, of letters and digits.
     void name(std::string_view name);
 
     void text(std::string_view text);
@@ -26,6 +28,8 @@ class Writer {
     void blob(std::string_view bytes);
     /// Seconds with a fraction in JSON, ms under tag 1 in CBOR.
     void time_ms(uint64_t ms);
+    /// A text that needs no escapes: digits, base64, shards' names.
+    void plain(std::string_view text);
 
     // A member of a map in one line.
     void text(std::string_view member, std::string_view value) { name(member), text(value); }
@@ -33,6 +37,7 @@ class Writer {
     void boolean(std::string_view member, bool value) { name(member), boolean(value); }
     void blob(std::string_view member, std::string_view value) { name(member), blob(value); }
     void time_ms(std::string_view member, uint64_t value) { name(member), time_ms(value); }
+    void plain(std::string_view member, std::string_view value) { name(member), plain(value); }
 
     Encoding encoding() const { return encoding_; }
     size_t size() const { return out_.size(); }

@@ -5,9 +5,11 @@
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -23,6 +25,8 @@ namespace {
 constexpr int kBacklog = 1024;
 constexpr size_t kReadBytes = 256 * 1024;
 constexpr size_t kReadsPerTurn = 4;  // Then the others have their turn.
+constexpr size_t kSpareBytesMin = 256 * 1024;
+constexpr size_t kSpareCountMax = 4;
 constexpr uint64_t kCheckNs = 200'000'000;
 constexpr uint64_t kListener = 0;    // Connections count from 1.
 
@@ -53,12 +57,11 @@ std::string date_text() {
     return {text.data(), bytes};
 }
 
-void append_response(std::string& out, const Response& response, bool keep_alive) {
+void append_head(std::string& out, const Response& response, bool keep_alive) {
     fmt::format_to(std::back_inserter(out), "HTTP/1.1 {} {}\r\ndate: {}\r\ncontent-length: {}\r\n", response.status,
                    reason_of(response.status), date_text(), response.body.size());
     for (const auto& [name, value] : response.headers) fmt::format_to(std::back_inserter(out), "{}: {}\r\n", name, value);
     out += keep_alive ? "\r\n" : "connection: close\r\n\r\n";
-    out += response.body;
 }
 
 }  // namespace
@@ -149,10 +152,10 @@ void Server::accept_all() {
 }
 
 bool Server::receive(uint64_t id, Connection& connection) {
-    for (size_t i = 0; i < kReadsPerTurn && connection.exchange == 0 && !connection.closing && connection.sent == connection.output.size(); ++i) {
+    for (size_t i = 0; i < kReadsPerTurn && connection.exchange == 0 && !connection.closing && all_sent(connection); ++i) {
         const ssize_t got = ::recv(connection.fd, buffer_.data(), buffer_.size(), 0);
         if (got == 0) connection.ended = true;
-        if (got == 0) return is_busy(connection) || connection.sent < connection.output.size();
+        if (got == 0) return is_busy(connection) || !all_sent(connection);
         if (got < 0) return errno == EAGAIN || errno == EINTR;
         if (connection.input.empty() && !connection.parser.in_request()) connection.since_ns = now_ns_;
         connection.input.append(buffer_, 0, static_cast<size_t>(got));
@@ -198,7 +201,7 @@ bool Server::parse(uint64_t id, Connection& connection) {
         connection.http2 = std::make_unique<Http2Session>();
     }
     if (connection.http2 != nullptr) return parse_http2(id, connection);
-    while (connection.exchange == 0 && !connection.closing) {
+    while (connection.exchange == 0 && !connection.closing && connection.body.empty()) {
         switch (connection.parser.advance(connection.input)) {
             case Http1Parser::Step::kMore:
                 return true;
@@ -241,7 +244,9 @@ void Server::respond(ExchangeId exchange, Response response) {
     }
     connection.exchange = 0;
     connection.since_ns = now_ns_;
-    append_response(connection.output, response, connection.keep_alive && !connection.ended);
+    append_head(connection.output, response, connection.keep_alive && !connection.ended);
+    connection.body = std::move(response.body);  // The one before has gone: no request is taken up earlier.
+    connection.body_sent = 0;
     if (!connection.keep_alive) connection.closing = true;
     // What comes behind it is parsed when the socket can be written to: not here, in the middle of somebody's work.
     send(connection);
@@ -256,26 +261,49 @@ bool Server::send(Connection& connection) {
             connection.sent = 0;
             connection.http2->output(connection.output, kReadBytes);
         }
-        if (connection.sent == connection.output.size()) break;
-        const ssize_t put = ::send(connection.fd, connection.output.data() + connection.sent, connection.output.size() - connection.sent, MSG_NOSIGNAL);
+        if (all_sent(connection)) break;
+        iovec pieces[2] = {{connection.output.data() + connection.sent, connection.output.size() - connection.sent},
+                           {connection.body.data() + connection.body_sent, connection.body.size() - connection.body_sent}};
+        msghdr message{};
+        message.msg_iov = pieces;
+        message.msg_iovlen = 2;
+        const ssize_t put = ::sendmsg(connection.fd, &message, MSG_NOSIGNAL);
         if (put < 0) {
             if (errno == EAGAIN || errno == EINTR) return true;
             connection.output.clear();
-            connection.sent = 0;
+            connection.body.clear();
+            connection.sent = connection.body_sent = 0;
             connection.closing = true;
             return false;
         }
-        connection.sent += static_cast<size_t>(put);
+        const size_t of_output = std::min(static_cast<size_t>(put), pieces[0].iov_len);
+        connection.sent += of_output;
+        connection.body_sent += static_cast<size_t>(put) - of_output;
         connection.since_ns = now_ns_;
     }
     connection.output.clear();
     if (connection.output.capacity() > kReadBytes) connection.output.shrink_to_fit();
     connection.sent = 0;
+    keep(connection.body);
+    connection.body_sent = 0;
     return true;
 }
 
+void Server::keep(std::string& buffer) {
+    buffer.clear();
+    if (buffer.capacity() >= kSpareBytesMin && spare_.size() < kSpareCountMax) spare_.push_back(std::move(buffer));
+    buffer = std::string();
+}
+
+std::string Server::take_buffer() {
+    if (spare_.empty()) return {};
+    std::string buffer = std::move(spare_.back());
+    spare_.pop_back();
+    return buffer;
+}
+
 bool Server::settle(uint64_t id, Connection& connection, bool alive) {
-    const bool sent = connection.sent == connection.output.size();
+    const bool sent = all_sent(connection);
     // Its last words may have been about what was wrong.
     if (connection.http2 != nullptr && connection.http2->finished()) connection.closing = true;
     if (!alive || (sent && (connection.closing || (connection.ended && !is_busy(connection))))) {
@@ -289,9 +317,9 @@ bool Server::settle(uint64_t id, Connection& connection, bool alive) {
 // While a request is under way nothing more is read: who sends on fills his own socket.
 void Server::watch(uint64_t id, Connection& connection) {
     uint32_t interest = 0;
-    if (connection.exchange == 0 && !connection.ended && connection.sent == connection.output.size()) interest |= EPOLLIN;
+    if (connection.exchange == 0 && !connection.ended && all_sent(connection)) interest |= EPOLLIN;
     const bool waiting = !connection.input.empty() && connection.exchange == 0 && connection.http2 == nullptr && !connection.parser.in_request();
-    if (connection.sent < connection.output.size() || connection.closing || waiting) interest |= EPOLLOUT;
+    if (!all_sent(connection) || connection.closing || waiting) interest |= EPOLLOUT;
     if (interest == connection.interest) return;
     connection.interest = interest;
     epoll_event event{};
@@ -303,7 +331,7 @@ void Server::watch(uint64_t id, Connection& connection) {
 void Server::refuse(Connection& connection, int status) {
     Response response;
     response.status = status;
-    append_response(connection.output, response, false);
+    append_head(connection.output, response, false);
     connection.closing = true;
 }
 
@@ -317,7 +345,7 @@ void Server::drop(uint64_t id) {
 }
 
 uint64_t Server::allowed_ns(const Connection& connection) const {
-    if (connection.sent < connection.output.size() || connection.closing) return limits_.send_ns;
+    if (!all_sent(connection) || connection.closing) return limits_.send_ns;
     if (is_busy(connection)) return UINT64_MAX;  // Ours to answer.
     if (connection.parser.in_request()) return limits_.body_ns;
     return connection.input.empty() ? limits_.idle_ns : limits_.head_ns;
@@ -333,7 +361,7 @@ void Server::check_time() {
     }
     for (const uint64_t id : late) {
         Connection& connection = connections_.at(id);
-        const bool tell = !connection.closing && connection.output.empty() && connection.http2 == nullptr && (connection.parser.in_request() || !connection.input.empty());
+        const bool tell = !connection.closing && all_sent(connection) && connection.http2 == nullptr && (connection.parser.in_request() || !connection.input.empty());
         if (tell) refuse(connection, 408);
         if (tell) send(connection);
         if (tell || connection.closing || connection.http2 != nullptr) ++stats_.cut_count;
@@ -343,7 +371,7 @@ void Server::check_time() {
 
 bool Server::sending() const {
     for (const auto& [id, connection] : connections_) {
-        if (connection.sent < connection.output.size() || is_busy(connection)) return true;
+        if (!all_sent(connection) || is_busy(connection)) return true;
     }
     return false;
 }

@@ -51,6 +51,8 @@ class Server {
     void poll(uint64_t now_ns);
     /// Whose connection has gone is not answered.
     void respond(ExchangeId exchange, Response response);
+    /// Room for a large body, empty, as one had that was sent before: its pages are there already.
+    std::string take_buffer();
 
     int wait_fd() const { return epoll_fd_; }
     uint64_t next_deadline_ns() const { return next_check_ns_; }
@@ -66,6 +68,8 @@ class Server {
         std::string input;
         std::string output;
         size_t sent = 0;
+        std::string body;         // Behind the output: a large answer's, as it was made.
+        size_t body_sent = 0;
         Http1Parser parser;
         std::unique_ptr<Http2Session> http2;         // Null: HTTP/1.1, or not known yet.
         std::map<int32_t, uint64_t> open;            // Stream -> exchange, of HTTP/2.
@@ -83,6 +87,8 @@ class Server {
     bool receive(uint64_t id, Connection& connection);
     bool parse(uint64_t id, Connection& connection);
     bool parse_http2(uint64_t id, Connection& connection);
+    static bool all_sent(const Connection& connection) { return connection.sent == connection.output.size() && connection.body_sent == connection.body.size(); }
+    void keep(std::string& buffer);
     static bool is_busy(const Connection& connection) { return connection.exchange != 0 || !connection.open.empty(); }
     bool send(Connection& connection);
     bool settle(uint64_t id, Connection& connection, bool alive);
@@ -107,6 +113,7 @@ class Server {
     uint64_t now_ns_ = 0;
     uint64_t next_check_ns_ = 0;
     std::string buffer_;
+    std::vector<std::string> spare_;  // Bodies that were sent.
     std::function<void(ExchangeId, Request&&)> callback_;
     ServerStats stats_;
 };

@@ -23,17 +23,33 @@ std::optional<uint64_t> parse_number(std::string_view text) {
     return value;
 }
 
+/// By 10^19; the rest.
+uint64_t divide(Wide& value) {
+    uint64_t rest = 0;
+    for (size_t i = kLimbs; i-- > 0;) {
+        const Uint128 whole = Uint128{rest} << 64U | value[i];
+        value[i] = static_cast<uint64_t>(whole / kTenTo19);
+        rest = static_cast<uint64_t>(whole % kTenTo19);
+    }
+    return rest;
+}
+
+/// 19 digits, with zeros in front.
+void put_digits(char* target, uint64_t value) {
+    for (int i = 18; i > 0; i -= 2) {
+        const auto pair = static_cast<uint32_t>(value % 100);
+        value /= 100;
+        target[i] = static_cast<char>('0' + pair % 10);
+        target[i - 1] = static_cast<char>('0' + pair / 10);
+    }
+    target[0] = static_cast<char>('0' + value);
+}
+
 std::string wide_text(Wide value) {
     std::array<uint64_t, 4> parts{};
     size_t count = 0;
     do {
-        uint64_t rest = 0;
-        for (size_t i = kLimbs; i-- > 0;) {
-            const Uint128 whole = Uint128{rest} << 64U | value[i];
-            value[i] = static_cast<uint64_t>(whole / kTenTo19);
-            rest = static_cast<uint64_t>(whole % kTenTo19);
-        }
-        parts[count++] = rest;
+        parts[count++] = divide(value);
     } while (std::any_of(value.begin(), value.end(), [](uint64_t limb) { return limb != 0; }));
     std::string text = fmt::format("{}", parts[count - 1]);
     for (size_t i = count - 1; i-- > 0;) fmt::format_to(std::back_inserter(text), "{:019}", parts[i]);
@@ -73,6 +89,9 @@ uint64_t get(const Wide& value, unsigned at, unsigned count) {
 
 constexpr unsigned kEndAt = 0, kShardAt = 4, kLaterSecondsAt = 36, kNumberAt = 80, kSecondsAt = 148, kVersionAt = 184;
 constexpr uint64_t kVersion = 2;
+// 2^80, in limbs of 10^19.
+constexpr uint64_t kNumberUnitLow = 5'819'614'629'174'706'176;
+constexpr uint64_t kNumberUnitHigh = 120'892;
 
 }  // namespace
 
@@ -86,17 +105,37 @@ std::optional<ShardId> parse_shard_name(std::string_view text) {
 }
 
 SequenceNumbers::SequenceNumbers(uint64_t stream_created_ns, ShardId shard)
-    : seconds_(stream_created_ns / 1'000'000'000), shard_(static_cast<uint32_t>(shard.value)) {}
-
-std::string SequenceNumbers::text(SequenceNumber number) const {
+    : seconds_(stream_created_ns / 1'000'000'000), shard_(static_cast<uint32_t>(shard.value)) {
     Wide value{};
     put(value, kEndAt, kVersion);
     put(value, kShardAt, shard_);
     put(value, kLaterSecondsAt, seconds_);
-    put(value, kNumberAt, number.value);
     put(value, kSecondsAt, seconds_);
     put(value, kVersionAt, kVersion);
-    return wide_text(value);
+    for (uint64_t& limb : base_) limb = divide(value);
+}
+
+std::string_view SequenceNumbers::text(SequenceNumber number, std::array<char, 64>& target) const {
+    // number * 2^80 in limbs of 10^19, by school's multiplication: 2^80 is 120,892 and the rest.
+    const Uint128 low = Uint128{number.value} * kNumberUnitLow;
+    const Uint128 high = Uint128{number.value} * kNumberUnitHigh + low / kTenTo19;
+    std::array<uint64_t, 3> limbs{static_cast<uint64_t>(low % kTenTo19), static_cast<uint64_t>(high % kTenTo19), static_cast<uint64_t>(high / kTenTo19)};
+    uint64_t carry = 0;
+    for (size_t i = 0; i < limbs.size(); ++i) {
+        const Uint128 sum = Uint128{limbs[i]} + base_[i] + carry;
+        carry = sum >= kTenTo19 ? 1 : 0;
+        limbs[i] = static_cast<uint64_t>(carry == 0 ? sum : sum - kTenTo19);
+    }
+    char* const end = target.data() + 57;
+    for (size_t i = 0; i < limbs.size(); ++i) put_digits(end - 19 * (i + 1), limbs[i]);
+    const char* begin = target.data();
+    while (*begin == '0' && begin + 1 != end) ++begin;
+    return {begin, static_cast<size_t>(end - begin)};
+}
+
+std::string SequenceNumbers::text(SequenceNumber number) const {
+    std::array<char, 64> target;
+    return std::string(text(number, target));
 }
 
 std::optional<SequenceNumber> SequenceNumbers::parse(std::string_view text) const {

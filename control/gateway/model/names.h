@@ -1,6 +1,7 @@
 #pragma once
 // How the service names things, from what Eagre numbers: shard ids, sequence numbers of 56 digits, ARNs. Pure functions.
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -20,14 +21,19 @@ std::optional<ShardId> parse_shard_name(std::string_view text);
 /// splits and merges with Eagre's own, and one of a former stream of the same name is not taken for one of this.
 class SequenceNumbers {
   public:
+    SequenceNumbers() : SequenceNumbers(0, ShardId{}) {}
     SequenceNumbers(uint64_t stream_created_ns, ShardId shard);
     std::string text(SequenceNumber number) const;
+    /// The same into `target`: 56 characters, for the many of one answer.
+    std::string_view text(SequenceNumber number, std::array<char, 64>& target) const;
     /// Nothing: not a number of this stream (of another shard of it is fine: readers of a child compare with its parent's).
     std::optional<SequenceNumber> parse(std::string_view text) const;
 
   private:
     uint64_t seconds_;
     uint32_t shard_;
+    /// All but the number itself, in limbs of 19 decimal digits, least first: the number adds multiples of 2^80.
+    std::array<uint64_t, 3> base_{};
 };
 
 struct Arns {

@@ -34,6 +34,8 @@ TEST(Names, SequenceNumbersHave56DigitsAndGrow) {
         EXPECT_EQ(SequenceNumbers(kCreatedNs, ShardId{9}).parse(text), SequenceNumber{number});
         EXPECT_FALSE(SequenceNumbers(kCreatedNs + 1'000'000'000, ShardId{3}).parse(text));
     }
+    // By hand: 2 and the seconds above, then the number, then what is below it.
+    EXPECT_EQ(SequenceNumbers(kCreatedNs, ShardId{3}).text(SequenceNumber{0x123456789abcdef}), "49646437577108575531339980986371930246010965332854833202");
     // Of a higher shard, one number further on: greater, as children's are than their parents'.
     EXPECT_GT(SequenceNumbers(kCreatedNs, ShardId{2}).text(SequenceNumber{11}), numbers.text(SequenceNumber{10}));
     for (const char* text : {"", "0", "12345", "x", "99999999999999999999999999999999999999999999999999999999999"}) EXPECT_FALSE(numbers.parse(text)) << text;
