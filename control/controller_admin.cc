@@ -302,6 +302,7 @@ admin::StreamAnswer Controller::describe(const streams::Stream& stream) const {
         shard.adjacent_parent = row.adjacent_parent;
         shard.journal = row.journal;
         shard.first_sequence = row.first_sequence;
+        shard.ordinal = row.ordinal;
         shard.open = row.open;
         shard.available = false;
         told.shards.push_back(shard);

@@ -42,6 +42,7 @@ shard::StreamEntry entry_from(const shards::StreamDescription& known) {
         shard.adjacent_parent = each.adjacent_parent;
         shard.first_sequence = each.first_sequence;
         shard.opened_ns = each.opened_ns;
+        shard.ordinal = each.ordinal;
         shard.journal = each.journal;
         shard.open = each.open;
         entry.shards.push_back(shard);

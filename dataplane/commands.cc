@@ -169,6 +169,7 @@ Handled Core::on_command(Session& session, const FrameHeader& header, std::span<
                     entry.adjacent_parent = ShardId{spec->adjacent_parent()};
                     entry.first_sequence = SequenceNumber{std::max<uint64_t>(1, spec->first_sequence())};
                     entry.opened_ns = wall_ns_;
+                    entry.ordinal = spec->ordinal();
                     entry.journal = journal;
                     entry.core = box_.core_of(journal);
                     stream->shards.push_back(entry);
@@ -359,6 +360,7 @@ void Core::begin_job(CoreIndex from, const ColdMessage& message) {
             facts.trim_horizon = entry.first_sequence;
             facts.last_arrival_ns = entry.opened_ns;
             facts.opened_ns = entry.opened_ns;
+            facts.ordinal = entry.ordinal;
             facts.map_version = message.stream->map_version;
             take_limits(facts, *message.stream);
             facts.stream_created_ns = message.stream->created_ns;

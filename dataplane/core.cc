@@ -112,6 +112,7 @@ std::vector<shard::StreamEntry> Core::recovered_streams() const {
         entry.adjacent_parent = facts.adjacent_parent;
         entry.first_sequence = facts.first_sequence;
         entry.opened_ns = facts.opened_ns;
+        entry.ordinal = facts.ordinal;
         entry.core = index_;
         entry.open = facts.open;
         entry.stats = shard->stats == &spare_shard_stats_ ? nullptr : shard->stats;

@@ -181,6 +181,7 @@ flatbuffers::Offset<wire::StreamInfo> encode_stream(flatbuffers::FlatBufferBuild
             shard.next_sequence = SequenceNumber{here ? entry.stats->durable_sequence : 0};
             shard.first_sequence = entry.first_sequence;
             shard.opened_ns = entry.opened_ns;
+            shard.ordinal = entry.ordinal;
             description.shards.push_back(shard);
         }
     }

@@ -91,6 +91,7 @@ Error Core::plan_reshard(const wire::Command& command, CommandPending& pending) 
         entry.range = child.range;
         entry.parent = child.parent;
         entry.adjacent_parent = child.adjacent_parent;
+        entry.ordinal = child.ordinal;
         entry.journal = child.journal;
         entry.core = box_.core_of(child.journal);
         planned->shards.push_back(entry);

@@ -58,6 +58,7 @@ struct ShardRow {
     JournalId journal;
     SequenceNumber first_sequence;  // 0: planned, not opened yet.
     bool open = true;
+    uint32_t ordinal = 0;           // Among all shards that the stream ever had, from 1; 0: made by an older Eagre.
     friend bool operator==(const ShardRow&, const ShardRow&) = default;
 };
 

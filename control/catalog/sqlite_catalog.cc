@@ -130,7 +130,7 @@ Status SqliteCatalog::put_tags(const StreamRow& row) {
 Result<std::vector<ShardRow>> SqliteCatalog::shards(StreamId stream) {
     Statement query(db_.get(),
                     "SELECT id, starting_hash, ending_hash, parent, adjacent_parent, journal, "
-                    "first_sequence, open "
+                    "first_sequence, open, ordinal "
                     "FROM shards WHERE stream = ? ORDER BY id");
     query.bind(stream.value);
     std::vector<ShardRow> rows;
@@ -150,6 +150,7 @@ Result<std::vector<ShardRow>> SqliteCatalog::shards(StreamId stream) {
         row.journal = JournalId(static_cast<uint32_t>(query.integer(5)));
         row.first_sequence = SequenceNumber(query.integer(6));
         row.open = query.integer(7) != 0;
+        row.ordinal = static_cast<uint32_t>(query.integer(8));
         rows.push_back(row);
     }
 }
@@ -362,20 +363,20 @@ Status SqliteCatalog::put_shards(const std::vector<ShardRow>& rows) {
     Statement put(
         db_.get(),
         "INSERT INTO shards (id, stream, starting_hash, ending_hash, parent, adjacent_parent, "
-        "journal, first_sequence, open) "
-        "VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET stream=excluded.stream, "
+        "journal, first_sequence, open, ordinal) "
+        "VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET stream=excluded.stream, "
         "starting_hash=excluded.starting_hash, ending_hash=excluded.ending_hash, "
         "parent=excluded.parent, "
         "adjacent_parent=excluded.adjacent_parent, journal=excluded.journal, "
         "first_sequence=excluded.first_sequence, "
-        "open=excluded.open");
+        "open=excluded.open, ordinal=excluded.ordinal");
     for (const ShardRow& row : rows) {
         put.bind(row.id.value).bind(row.stream.value);
         put.bind_blob(encode_hash(row.range.starting)).bind_blob(encode_hash(row.range.ending));
         put.bind(row.parent.value)
             .bind(row.adjacent_parent.value)
             .bind(uint64_t{row.journal.value});
-        if (const auto run = put.bind(row.first_sequence.value).bind(uint64_t{row.open}).run();
+        if (const auto run = put.bind(row.first_sequence.value).bind(uint64_t{row.open}).bind(uint64_t{row.ordinal}).run();
             !run)
             return run;
         put.reset();

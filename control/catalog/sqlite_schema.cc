@@ -55,6 +55,8 @@ constexpr std::array<const char*, kSchemaVersion> kSteps = {
     "(consumer_group, name)) WITHOUT ROWID;",
     // Scaling to a number of shards goes on after a restart.
     "ALTER TABLE streams ADD COLUMN scale_target INTEGER NOT NULL DEFAULT 0;",
+    // The number of a shard in its stream; 0 of those that were there before.
+    "ALTER TABLE shards ADD COLUMN ordinal INTEGER NOT NULL DEFAULT 0;",
 };
 
 Result<uint64_t> query_integer(sqlite3* db, const char* sql) {

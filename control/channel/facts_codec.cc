@@ -74,6 +74,7 @@ flatbuffers::Offset<wire::StreamInfo> encode_stream(flatbuffers::FlatBufferBuild
         shard.open = row.open;
         shard.journal = row.journal;
         shard.first_sequence = row.first_sequence;
+        shard.ordinal = row.ordinal;
         description.shards.push_back(shard);
     }
     return shards::encode_stream(builder, description, 0);

@@ -16,6 +16,8 @@ constexpr std::string_view kTarget = "Kinesis_20131202.";
 constexpr uint32_t kControlThreadCount = 4;
 constexpr uint64_t kTurnNs = 200'000'000;
 constexpr size_t kParkedMax = 4096;
+/// A map so old is asked for again before a shard is said not to be there.
+constexpr uint64_t kFreshNs = 1'000'000'000;
 
 constexpr std::string_view kJsonType = "application/x-amz-json-1.1";
 constexpr std::string_view kCborType = "application/x-amz-cbor-1.1";
@@ -217,7 +219,7 @@ ApiError Gateway::error_of_stream(Error error, std::string_view stream, const st
     switch (error.code) {
         case Errc::kUnknownStream: return not_found(subject + " not found.");
         case Errc::kStreamExists: return in_use(subject + " already exists.");
-        case Errc::kUnknownShard: return not_found(fmt::format("Shard {} in stream {} under account {} does not exist", shard_name(ShardId{error.detail}), stream, options_.arns.account));
+        case Errc::kUnknownShard: return not_found(message.empty() ? "The shard does not exist in " + subject : message);
         case Errc::kLimitExceeded: return limit_exceeded(message.empty() ? std::string(errc_advice(error.code)) : message);
         case Errc::kBadArgument:
         case Errc::kShardClosed:
@@ -297,10 +299,35 @@ void Gateway::forget(const std::string& name) {
     streams_.erase(known);
 }
 
-const client::ShardDescription* Gateway::find_shard(const Stream& stream, ShardId shard) {
-    const auto found = std::lower_bound(stream.map.shards.begin(), stream.map.shards.end(), shard,
+const client::ShardDescription* Gateway::find_shard(const client::StreamDescription& stream, ShardId shard) {
+    const auto found = std::lower_bound(stream.shards.begin(), stream.shards.end(), shard,
                                         [](const client::ShardDescription& each, ShardId wanted) { return each.id < wanted; });
-    return found == stream.map.shards.end() || found->id != shard ? nullptr : &*found;
+    return found == stream.shards.end() || found->id != shard ? nullptr : &*found;
+}
+
+const client::ShardDescription* Gateway::find_numbered(const client::StreamDescription& stream, uint64_t number) {
+    const auto found = std::find_if(stream.shards.begin(), stream.shards.end(), [number](const auto& shard) { return number_of(shard) == number; });
+    return found == stream.shards.end() ? nullptr : &*found;
+}
+
+const client::ShardDescription* Gateway::named_shard(const Call& call, const std::string& stream, std::string_view said,
+                                                     const client::StreamDescription*& map) {
+    const auto number = parse_shard_name(said);
+    for (const uint64_t age_ns : {uint64_t{UINT64_MAX}, kFreshNs}) {
+        const Stream* known = stream_for(call, stream, age_ns);
+        if (known == nullptr) return nullptr;
+        map = &known->map;
+        if (const auto* shard = number ? find_numbered(known->map, *number) : nullptr; shard != nullptr) return shard;
+        if (!number) break;
+    }
+    fail(call, no_such_shard(said, stream));
+    return nullptr;
+}
+
+ApiError Gateway::no_such_shard(std::string_view said, std::string_view stream) const {
+    const auto number = parse_shard_name(said);
+    return not_found(fmt::format("Shard {} in stream {} under account {} does not exist", number ? shard_name(*number) : std::string(said), stream,
+                                 options_.arns.account));
 }
 
 }  // namespace eagre::gateway

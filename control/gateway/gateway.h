@@ -90,13 +90,20 @@ class Gateway {
     /// The box says that it is gone, or another: its map is asked for anew when somebody wants it.
     void forget(const std::string& name);
     /// Null when the map does not have it.
-    static const client::ShardDescription* find_shard(const Stream& stream, ShardId shard);
+    static const client::ShardDescription* find_shard(const client::StreamDescription& stream, ShardId shard);
+    static const client::ShardDescription* find_numbered(const client::StreamDescription& stream, uint64_t number);
+    static uint64_t number_of(const client::ShardDescription& shard) { return shard_number(shard.id, shard.ordinal); }
+    static std::string name_of(const client::ShardDescription& shard) { return shard_name(number_of(shard)); }
+    /// The shard of that name, with a map that is fresh if need be. Null: as of stream_for, or it is not there and the call has failed.
+    const client::ShardDescription* named_shard(const Call& call, const std::string& stream, std::string_view said, const client::StreamDescription*& map);
+    ApiError no_such_shard(std::string_view said, std::string_view stream) const;
     client::Producer& producer_of(Stream& stream);
 
     // -- operations_put.cc
     struct Put {
         Call call;
         bool single = false;
+        bool map_asked = false;  // For shards that are younger than our map.
         uint32_t waiting = 0;
         uint32_t failed = 0;
         std::string stream;
@@ -114,6 +121,7 @@ class Gateway {
     uint32_t take_slot(const Call& call, const Stream& stream, uint32_t count, bool single);
     void on_outcome(const std::string& stream, const client::BatchOutcome& outcome);
     void finish_put(uint32_t slot);
+    void answer_put(uint32_t slot);
 
     // -- operations_get.cc
     struct Get;

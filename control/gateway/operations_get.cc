@@ -17,8 +17,7 @@ constexpr uint64_t kReadBytesMin = 64ULL * 1024;
 constexpr uint64_t kReadBytesPerRecord = 2048;
 constexpr int64_t kLimitDefault = 10000;
 constexpr uint32_t kReadsMax = 8;
-/// A map so old is asked for again before a shard is said not to be there.
-constexpr uint64_t kFreshNs = 1'000'000'000;
+constexpr uint64_t kFreshNs = 1'000'000'000;  // As in gateway.cc.
 
 uint64_t time_ms_of(const Node& time) {
     if (time.kind == Node::Kind::kTime) return static_cast<uint64_t>(std::max<int64_t>(0, time.integer));
@@ -61,23 +60,16 @@ void Gateway::get_shard_iterator(const Call& call, const Node& input) {
         return fail(call, invalid_argument(fmt::format("Must either specify (1) AT_SEQUENCE_NUMBER or AFTER_SEQUENCE_NUMBER and StartingSequenceNumber or (2) TRIM_HORIZON or LATEST and no StartingSequenceNumber. Request specified {} and also a StartingSequenceNumber.", type)));
     if (type == "AT_TIMESTAMP" && time == nullptr)
         return fail(call, invalid_argument("Must specify timestampInMillis parameter for iterator of type AT_TIMESTAMP. Current request has no timestamp parameter."));
-    const Stream* stream = stream_for(call, name);
-    if (stream == nullptr) return;
-    const std::string_view said = input.member("ShardId")->text;
-    const auto id = parse_shard_name(said);
-    const client::ShardDescription* shard = id ? find_shard(*stream, *id) : nullptr;
-    if (shard == nullptr && id) {
-        stream = stream_for(call, name, kFreshNs);
-        if (stream == nullptr) return;
-        shard = find_shard(*stream, *id);
-    }
-    if (shard == nullptr) return fail(call, not_found(fmt::format("Shard {} in stream {} under account {} does not exist", id ? shard_name(*id) : std::string(said), name, options_.arns.account)));
+    const client::StreamDescription* map = nullptr;
+    const std::string said(input.member("ShardId")->text);
+    const client::ShardDescription* shard = named_shard(call, name, said, map);
+    if (shard == nullptr) return;
     if (by_number) {
-        const auto number = SequenceNumbers(stream->map.created_ns, shard->id).parse(from->text);
+        const auto number = SequenceNumbers(map->created_ns, shard->id).parse(from->text);
         if (!number)
-            return fail(call, invalid_argument(fmt::format("StartingSequenceNumber {} used in GetShardIterator on shard {} in stream {} under account {} is invalid because it did not come from this stream.", from->text, shard_name(shard->id), name, options_.arns.account)));
+            return fail(call, invalid_argument(fmt::format("StartingSequenceNumber {} used in GetShardIterator on shard {} in stream {} under account {} is invalid because it did not come from this stream.", from->text, name_of(*shard), name, options_.arns.account)));
         const uint64_t next = number->value + (type == "AFTER_SEQUENCE_NUMBER" ? 1 : 0);
-        return answer_iterator(call, name, stream->map.id, shard->id, SequenceNumber{std::max(next, shard->first_sequence.value)});
+        return answer_iterator(call, name, map->id, shard->id, SequenceNumber{std::max(next, shard->first_sequence.value)});
     }
     auto position = frame::Position::kTrimHorizon;
     uint64_t value = 0;
@@ -88,10 +80,10 @@ void Gateway::get_shard_iterator(const Call& call, const Node& input) {
         if (ms > now_ms()) return fail(call, invalid_argument(fmt::format("The timestampInMillis parameter cannot be greater than the currentTimestampInMillis. timestampInMillis: {}, currentTimestampInMillis: {}", ms, now_ms())));
         value = ms * 1'000'000;
     }
-    fetcher_->locate(*shard, position, value, [this, call, name, stream_id = stream->map.id, shard_id = shard->id](Result<client::Located> located) {
+    fetcher_->locate(*shard, position, value, [this, call, name, said, stream_id = map->id, shard_id = shard->id](Result<client::Located> located) {
         if (located) return answer_iterator(call, name, stream_id, shard_id, located->next);
         if (located.error().code == Errc::kSequenceTrimmed) return answer_iterator(call, name, stream_id, shard_id, SequenceNumber{located.error().detail});
-        fail(call, error_of_stream(located.error().code == Errc::kUnknownShard ? error_of(Errc::kUnknownShard, shard_id.value) : located.error(), name));
+        fail(call, located.error().code == Errc::kUnknownShard ? no_such_shard(said, name) : error_of_stream(located.error(), name));
     });
 }
 
@@ -111,13 +103,13 @@ void Gateway::get_records(const Call& call, const Node& input) {
         return fail(call, invalid_argument("The ShardIterator is not of the stream that StreamARN names."));
     const Stream* stream = stream_for(call, iterator.stream_name);
     if (stream == nullptr) return;
-    const client::ShardDescription* shard = stream->map.id == iterator.stream ? find_shard(*stream, iterator.shard) : nullptr;
+    const client::ShardDescription* shard = stream->map.id == iterator.stream ? find_shard(stream->map, iterator.shard) : nullptr;
     if (shard == nullptr) {
         stream = stream_for(call, iterator.stream_name, kFreshNs);
         if (stream == nullptr) return;
-        shard = stream->map.id == iterator.stream ? find_shard(*stream, iterator.shard) : nullptr;
+        shard = stream->map.id == iterator.stream ? find_shard(stream->map, iterator.shard) : nullptr;
     }
-    if (shard == nullptr) return fail(call, not_found(fmt::format("Shard {} in stream {} under account {} does not exist", shard_name(iterator.shard), iterator.stream_name, options_.arns.account)));
+    if (shard == nullptr) return fail(call, not_found(fmt::format("The shard of this iterator does not exist any more in stream {} under account {}.", iterator.stream_name, options_.arns.account)));
     const Node* limit = input.member("Limit");
     auto get = std::make_shared<Get>(call, server_.take_buffer());
     get->name = iterator.stream_name;
@@ -187,7 +179,7 @@ void Gateway::finish_get(Get& get, const client::ReadEnd& end) {
     const bool good = code == Errc::kOk || code == Errc::kShardClosed || code == Errc::kSequenceTrimmed || code == Errc::kDamaged;
     // A position behind the tail (an iterator of a number that has not been given yet) has nothing to read so far.
     if (!good && code != Errc::kSequenceInFuture && get.count == 0)
-        return fail(get.call, error_of_stream(code == Errc::kUnknownShard ? error_of(code, get.shard.id.value) : end.error, get.name));
+        return fail(get.call, code == Errc::kUnknownShard ? no_such_shard(name_of(get.shard), get.name) : error_of_stream(end.error, get.name));
     Writer& writer = get.writer;
     writer.end_list();
     const bool ended = code == Errc::kShardClosed && !get.full && get.next >= get.tail;
@@ -202,11 +194,12 @@ void Gateway::finish_get(Get& get, const client::ReadEnd& end) {
         for (const client::ShardDescription& each : get.shards) {
             if (each.parent != get.shard.id && each.adjacent_parent != get.shard.id) continue;
             writer.begin_map();
-            writer.text("ShardId", shard_name(each.id));
+            writer.text("ShardId", name_of(each));
             writer.name("ParentShards");
             writer.begin_list();
             for (const ShardId parent : {each.parent, each.adjacent_parent}) {
-                if (parent.value != 0) writer.text(shard_name(parent));
+                const auto known = std::find_if(get.shards.begin(), get.shards.end(), [parent](const auto& shard) { return shard.id == parent; });
+                if (known != get.shards.end()) writer.text(name_of(*known));
             }
             writer.end_list();
             writer.name("HashKeyRange");

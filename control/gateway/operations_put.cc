@@ -57,6 +57,7 @@ uint32_t Gateway::take_slot(const Call& call, const Stream& stream, uint32_t cou
     Put& put = *puts_[slot];
     put.call = call;
     put.single = single;
+    put.map_asked = false;
     put.waiting = count;
     put.failed = 0;
     put.stream = stream.map.name;
@@ -174,8 +175,29 @@ void Gateway::on_outcome(const std::string& stream, const client::BatchOutcome& 
     }
 }
 
+// Shards have the names that the stream's map gives them; after a split or merge the producer knows of some before we do.
 void Gateway::finish_put(uint32_t slot) {
     Put& put = *puts_[slot];
+    const auto known = streams_.find(put.stream);
+    const bool named = std::all_of(put.outcomes.begin(), put.outcomes.end(), [&](const Put::Outcome& each) {
+        return each.error.code != Errc::kOk || (known != streams_.end() && find_shard(known->second->map, each.shard) != nullptr);
+    });
+    if (named || std::exchange(put.map_asked, true)) return answer_put(slot);
+    fetcher_->describe(put.stream, [this, slot](Result<client::StreamDescription> map) {
+        const std::string name = puts_[slot]->stream;
+        take_map(name, std::move(map));
+        answer_put(slot);
+    });
+}
+
+void Gateway::answer_put(uint32_t slot) {
+    Put& put = *puts_[slot];
+    const auto stream = streams_.find(put.stream);
+    const auto shard_text = [&](ShardId id) {
+        const auto* shard = stream == streams_.end() ? nullptr : find_shard(stream->second->map, id);
+        // Its stream was deleted meanwhile: the record was stored, and nobody can ask for it any more.
+        return shard == nullptr ? shard_name(shard_number(id, 0)) : name_of(*shard);
+    };
     free_puts_.push_back(slot);
     const auto gone = std::find_if(put.outcomes.begin(), put.outcomes.end(), [](const Put::Outcome& each) {
         return each.error.code == Errc::kUnknownStream || each.error.code == Errc::kUnknownShard || each.error.code == Errc::kAccessDenied;
@@ -190,7 +212,7 @@ void Gateway::finish_put(uint32_t slot) {
             return fail(put.call, ApiError{std::string(type), message, type == kThrottled ? 400 : 500});
         }
         writer.text("SequenceNumber", SequenceNumbers(put.created_ns, only.shard).text(only.sequence));
-        writer.text("ShardId", shard_name(only.shard));
+        writer.text("ShardId", shard_text(only.shard));
     } else {
         writer.reserve(put.outcomes.size() * 140);
         writer.integer("FailedRecordCount", put.failed);
@@ -203,7 +225,7 @@ void Gateway::finish_put(uint32_t slot) {
             if (each.error.code == Errc::kOk) {
                 // Few shards and many records: what is the same for all of a shard is made once.
                 auto& names = shards[each.shard];
-                if (names.second.empty()) names = {SequenceNumbers(put.created_ns, each.shard), shard_name(each.shard)};
+                if (names.second.empty()) names = {SequenceNumbers(put.created_ns, each.shard), shard_text(each.shard)};
                 writer.plain("SequenceNumber", names.first.text(each.sequence, digits));
                 writer.plain("ShardId", names.second);
             } else {

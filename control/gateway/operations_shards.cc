@@ -15,14 +15,14 @@ namespace {
 constexpr int64_t kListLimitDefault = 1000;
 
 /// Where a listing of shards goes on: "ms of its making/last shard/stream", base64. Not signed: it opens no door.
-std::string page_token(uint64_t made_ms, ShardId after, std::string_view stream) {
+std::string page_token(uint64_t made_ms, uint64_t after, std::string_view stream) {
     std::string text;
-    append_base64(text, fmt::format("{}/{}/{}", made_ms, after.value, stream));
+    append_base64(text, fmt::format("{}/{}/{}", made_ms, after, stream));
     return text;
 }
 struct Page {
     uint64_t made_ms = 0;
-    ShardId after;
+    uint64_t after = 0;  // Number of its last shard.
     std::string stream;
 };
 std::optional<Page> open_page_token(std::string_view text) {
@@ -34,15 +34,15 @@ std::optional<Page> open_page_token(std::string_view text) {
     Page page;
     const char* const begin = bytes->data();
     const auto made = std::from_chars(begin, begin + first, page.made_ms);
-    const auto after = std::from_chars(begin + first + 1, begin + second, page.after.value);
+    const auto after = std::from_chars(begin + first + 1, begin + second, page.after);
     if (made.ptr != begin + first || after.ptr != begin + second) return std::nullopt;
     page.stream = bytes->substr(second + 1);
     return page;
 }
 
 /// The shards among which a filter chooses: those with something to read, and the open ones.
-bool is_chosen(const client::ShardDescription& shard, const std::string& filter, ShardId after) {
-    if (filter == "AFTER_SHARD_ID") return shard.id > after;
+bool is_chosen(const client::ShardDescription& shard, const std::string& filter, uint64_t after) {
+    if (filter == "AFTER_SHARD_ID") return shard_number(shard.id, shard.ordinal) > after;
     if (filter == "AT_LATEST") return shard.open;
     return true;
 }
@@ -52,9 +52,10 @@ bool is_chosen(const client::ShardDescription& shard, const std::string& filter,
 void Gateway::write_shard(Writer& writer, const client::StreamDescription& stream, const client::ShardDescription& shard) {
     const SequenceNumbers numbers(stream.created_ns, shard.id);
     writer.begin_map();
-    writer.text("ShardId", shard_name(shard.id));
-    if (shard.parent.value != 0) writer.text("ParentShardId", shard_name(shard.parent));
-    if (shard.adjacent_parent.value != 0) writer.text("AdjacentParentShardId", shard_name(shard.adjacent_parent));
+    writer.text("ShardId", name_of(shard));
+    // A parent that retention has taken is not told any more.
+    if (const auto* parent = find_shard(stream, shard.parent); parent != nullptr) writer.text("ParentShardId", name_of(*parent));
+    if (const auto* parent = find_shard(stream, shard.adjacent_parent); parent != nullptr) writer.text("AdjacentParentShardId", name_of(*parent));
     writer.name("HashKeyRange");
     writer.begin_map();
     writer.text("StartingHashKey", hash_key_text(shard.range.starting));
@@ -75,7 +76,7 @@ void Gateway::list_shards(const Call& call, const Node& input) {
     const Node* token = input.member("NextToken");
     const Node* start = input.member("ExclusiveStartShardId");
     std::string name;
-    ShardId after;
+    std::optional<uint64_t> after;
     if (token != nullptr) {
         for (const char* other : {"StreamName", "StreamARN", "ExclusiveStartShardId", "StreamCreationTimestamp"}) {
             if (input.member(other) != nullptr) return fail(call, invalid_argument(fmt::format("NextToken and {} cannot be provided together.", other)));
@@ -95,7 +96,7 @@ void Gateway::list_shards(const Call& call, const Node& input) {
         after = *shard;
     }
     std::string filter;
-    ShardId filter_after;
+    uint64_t filter_after = 0;
     if (const Node* said = input.member("ShardFilter"); said != nullptr) {
         filter = said->member("Type")->text;
         const Node* shard = said->member("ShardId");
@@ -120,15 +121,15 @@ void Gateway::list_shards(const Call& call, const Node& input) {
         writer.name("Shards");
         writer.begin_list();
         size_t count = 0;
-        ShardId last;
+        uint64_t last = 0;
         bool more = false;
         for (const client::ShardDescription& shard : stream.shards) {
-            if (shard.id <= after || !is_chosen(shard, filter, filter_after)) continue;
+            if ((after && number_of(shard) <= *after) || !is_chosen(shard, filter, filter_after)) continue;
             if (filter == "AT_TRIM_HORIZON" && (is_known(shard.parent) || is_known(shard.adjacent_parent))) continue;
             more = count == count_max;
             if (more) break;
             write_shard(writer, stream, shard);
-            last = shard.id;
+            last = number_of(shard);
             ++count;
         }
         writer.end_list();
@@ -141,13 +142,13 @@ void Gateway::list_shards(const Call& call, const Node& input) {
 void Gateway::split_shard(const Call& call, const Node& input) {
     std::string name;
     if (!stream_name(call, input, name)) return;
-    const std::string_view said = input.member("ShardToSplit")->text;
-    const auto shard = parse_shard_name(said);
-    if (!shard) return fail(call, not_found(fmt::format("Could not find shard {} in stream {} under account {}.", said, name, options_.arns.account)));
     const std::string_view key_text = input.member("NewStartingHashKey")->text;
     const auto key = parse_hash_key(key_text);
     if (!key) return fail(call, invalid_argument(fmt::format("NewStartingHashKey {} is not below 2^128.", key_text)));
-    submit(call, name, [this, call, name, shard = *shard, key = *key](client::ControlClient& control) -> Result<ControlPool::Completion> {
+    const client::StreamDescription* map = nullptr;
+    const auto* shard = named_shard(call, name, input.member("ShardToSplit")->text, map);
+    if (shard == nullptr) return;
+    submit(call, name, [this, call, name, shard = shard->id, key = *key](client::ControlClient& control) -> Result<ControlPool::Completion> {
         const auto stream = control.split_shard(name, shard, key);
         // Written down and under way is what the service answers, too.
         if (!stream && stream.error().code != Errc::kTimeout) return stream.error();
@@ -161,10 +162,10 @@ void Gateway::merge_shards(const Call& call, const Node& input) {
     ShardId shards[2];
     const std::string_view members[] = {"ShardToMerge", "AdjacentShardToMerge"};
     for (size_t i = 0; i < 2; ++i) {
-        const std::string_view said = input.member(members[i])->text;
-        const auto shard = parse_shard_name(said);
-        if (!shard) return fail(call, not_found(fmt::format("Could not find shard {} in stream {} under account {}.", said, name, options_.arns.account)));
-        shards[i] = *shard;
+        const client::StreamDescription* map = nullptr;
+        const auto* shard = named_shard(call, name, input.member(members[i])->text, map);
+        if (shard == nullptr) return;
+        shards[i] = shard->id;
     }
     submit(call, name, [this, call, name, one = shards[0], other = shards[1]](client::ControlClient& control) -> Result<ControlPool::Completion> {
         const auto stream = control.merge_shards(name, one, other);

@@ -1,5 +1,6 @@
 // The life of streams: eagre-control does it, in the pool's threads.
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -122,7 +123,7 @@ void Gateway::describe_stream(const Call& call, const Node& input) {
     if (!stream_name(call, input, name)) return;
     const Node* limit = input.member("Limit");
     const Node* start = input.member("ExclusiveStartShardId");
-    ShardId after;
+    std::optional<uint64_t> after;
     if (start != nullptr) {
         const auto shard = parse_shard_name(start->text);
         if (!shard) return fail(call, invalid_argument(fmt::format("ExclusiveStartShardId {} is no shard's id.", start->text)));
@@ -140,7 +141,7 @@ void Gateway::describe_stream(const Call& call, const Node& input) {
         size_t count = 0;
         bool more = false;
         for (const client::ShardDescription& shard : stream.shards) {
-            if (shard.id <= after) continue;
+            if (after && number_of(shard) <= *after) continue;
             more = count == count_max;
             if (more) break;
             write_shard(writer, stream, shard);

@@ -26,6 +26,7 @@ inline catalog::ShardRow row_from(const StreamFact& stream, const ShardFact& fac
     row.adjacent_parent = fact.adjacent_parent;
     row.journal = fact.journal;
     row.first_sequence = fact.first_sequence;
+    row.ordinal = fact.ordinal;
     row.open = fact.open;
     return row;
 }

@@ -219,6 +219,23 @@ class Reconciler {
         }
     }
 
+    /// Above all that the catalogue, the journals and this change have of the stream.
+    uint32_t next_ordinal(StreamId stream) const {
+        uint32_t highest = 0;
+        const auto known = table_.streams().find(stream);
+        if (known != table_.streams().end()) {
+            for (const ShardRow& shard : known->second.shards) highest = std::max(highest, shard.ordinal);
+        }
+        for (const StreamFact& fact : facts_.streams) {
+            if (fact.id != stream) continue;
+            for (const ShardFact& shard : fact.shards) highest = std::max(highest, shard.ordinal);
+        }
+        for (const ShardRow& shard : result_.change.put_shards) {
+            if (shard.stream == stream) highest = std::max(highest, shard.ordinal);
+        }
+        return highest + 1;
+    }
+
     void plan_child(const StreamRow& stream, const HashKeyRange& range, ShardId parent, ShardId adjacent_parent) {
         meta_.shard_id_max = ShardId(meta_.shard_id_max.value + 1);
         ShardRow child;
@@ -228,6 +245,7 @@ class Reconciler {
         child.parent = parent;
         child.adjacent_parent = adjacent_parent;
         child.journal = placement_.next();
+        child.ordinal = next_ordinal(stream.id);
         result_.change.put_shards.push_back(child);
     }
 
@@ -313,6 +331,7 @@ class Reconciler {
             shard.range = hole;
             shard.journal = placement_.next();
             shard.first_sequence = SequenceNumber(1);
+            shard.ordinal = next_ordinal(row.id);
             result_.change.put_shards.push_back(shard);
             note("shard added where the stream's creation never ended stream={} shard={}", row.name,
                  shard.id.value);

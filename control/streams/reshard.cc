@@ -71,9 +71,13 @@ Result<Change> plan_children(const StreamTable& table, const Facts& facts, const
     Change change;
     catalog::MetaRow meta = table.meta();
     uint64_t id = std::max(meta.shard_id_max, facts.shard_id_max).value;
+    // The youngest shard of a stream is open, or has younger children: what retention took had lower ones.
+    uint32_t ordinal = 0;
+    for (const ShardRow& row : stream.shards) ordinal = std::max(ordinal, row.ordinal);
     for (const PlannedChild& child : children) {
         ShardRow row;
         row.id = ShardId(++id);
+        row.ordinal = ++ordinal;
         row.stream = stream.row.id;
         row.range = child.range;
         row.parent = child.parent;

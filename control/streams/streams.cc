@@ -82,6 +82,7 @@ Result<Change> plan_create(const StreamTable& table, const Facts& facts,
     catalog::MetaRow meta = table.meta();
     meta.stream_id_max = StreamId(std::max(meta.stream_id_max, facts.stream_id_max).value + 1);
     uint64_t shard_id = std::max(meta.shard_id_max, facts.shard_id_max).value;
+    uint32_t ordinal = 0;
     for (const HashKeyRange& range : divide_hash_keys(request.shard_count)) {
         catalog::ShardRow shard;
         shard.id = ShardId(++shard_id);
@@ -89,6 +90,7 @@ Result<Change> plan_create(const StreamTable& table, const Facts& facts,
         shard.range = range;
         shard.journal = placement.next();
         shard.first_sequence = SequenceNumber(1);
+        shard.ordinal = ++ordinal;
         change.put_shards.push_back(shard);
     }
     meta.shard_id_max = ShardId(shard_id);

@@ -106,6 +106,7 @@ std::vector<std::byte> encode_fact(const ShardFacts& facts) {
     shard.next_sequence = facts.next_sequence;
     shard.first_sequence = facts.first_sequence;
     shard.opened_ns = facts.opened_ns;
+    shard.ordinal = facts.ordinal;
     const auto info = shards::encode_shard(builder, shard);
     const wire::FactKind kind = facts.deleted ? wire::FactKind::Deleted
                                 : facts.open  ? wire::FactKind::Opened
@@ -138,6 +139,7 @@ Result<ShardFacts> decode_fact(std::span<const std::byte> payload) {
     facts.next_sequence = shard.next_sequence;
     facts.trim_horizon = shard.trim_horizon;
     facts.opened_ns = shard.opened_ns;
+    facts.ordinal = shard.ordinal;
     facts.map_version = fact->map_version();
     facts.retention_ms = fact->retention_ms();
     facts.record_bytes_max = fact->record_bytes_max();
@@ -169,6 +171,7 @@ FactRecord to_record(const ShardState& state) {
     record.trim_horizon = std::max(facts.trim_horizon.value, state.pending_horizon);
     record.last_arrival_ns = state.last_arrival_ns;
     record.opened_ns = facts.opened_ns;
+    record.ordinal = facts.ordinal;
     record.map_version = facts.map_version;
     record.retention_ms = facts.retention_ms;
     record.record_bytes_max = facts.record_bytes_max;
@@ -200,6 +203,7 @@ bool from_record(const FactRecord& record, ShardState& state) {
     facts.next_sequence = SequenceNumber{record.next_sequence};
     facts.trim_horizon = SequenceNumber{record.trim_horizon};
     facts.opened_ns = record.opened_ns;
+    facts.ordinal = record.ordinal;
     facts.map_version = record.map_version;
     facts.retention_ms = record.retention_ms;
     facts.record_bytes_max = record.record_bytes_max;

@@ -119,6 +119,7 @@ struct ShardFacts {
     SequenceNumber trim_horizon;     // Oldest readable.
     uint64_t last_arrival_ns = 0;
     uint64_t opened_ns = 0;
+    uint32_t ordinal = 0;            // Among all shards that the stream ever had, from 1; 0: made by an older Eagre.
     uint64_t map_version = 0;
     uint64_t retention_ms = 0;
     uint64_t record_bytes_max = 0;

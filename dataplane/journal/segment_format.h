@@ -191,7 +191,7 @@ struct FactRecord {
     uint64_t command_id, epoch;
     uint64_t deleted_segment;  // Segment that was live when the shard was deleted; 0: not deleted.
     uint16_t flags, name_bytes;
-    uint32_t reserved;
+    uint32_t ordinal;  // 0 where an older Eagre wrote.
     char name[128];
     uint64_t retention_bytes, quota_bytes_per_s, quota_records_per_s;  // 0 where an older Eagre wrote: none.
 };

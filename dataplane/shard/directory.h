@@ -25,6 +25,7 @@ struct ShardEntry {
     ShardId adjacent_parent;
     SequenceNumber first_sequence;
     uint64_t opened_ns = 0;
+    uint32_t ordinal = 0;  // Among all shards that the stream ever had, from 1; 0: made by an older Eagre.
     JournalId journal;
     CoreIndex core;
     bool open = true;

@@ -66,6 +66,7 @@ class Boto3(unittest.TestCase):
         self.assertEqual((described["StreamStatus"], described["RetentionPeriodHours"], described["HasMoreShards"]), ("ACTIVE", 24, False))
         self.assertEqual(described["StreamARN"], "arn:aws:kinesis:us-east-1:000000000000:stream/quotes")
         self.assertLess(abs(time.time() - described["StreamCreationTimestamp"].timestamp()), 60)
+        self.assertEqual([shard["ShardId"] for shard in described["Shards"]], [f"shardId-{i:012}" for i in range(3)])
         ranges = [(int(shard["HashKeyRange"]["StartingHashKey"]), int(shard["HashKeyRange"]["EndingHashKey"])) for shard in described["Shards"]]
         self.assertEqual((ranges[0][0], ranges[-1][1]), (0, 2**128 - 1))
         for (_, ending), (starting, _) in zip(ranges, ranges[1:]):
@@ -174,7 +175,7 @@ class Boto3(unittest.TestCase):
         self.refused("InvalidArgumentException", "", self.kinesis.split_shard, StreamName="quotes", ShardToSplit=parent["ShardId"], NewStartingHashKey="0")
         self.kinesis.split_shard(StreamName="quotes", ShardToSplit=parent["ShardId"], NewStartingHashKey=str(2**127))
         children = [shard for shard in self.shards() if shard.get("ParentShardId") == parent["ShardId"]]
-        self.assertEqual(len(children), 2)
+        self.assertEqual([child["ShardId"] for child in children], ["shardId-000000000001", "shardId-000000000002"])
         [closed] = [shard for shard in self.shards() if shard["ShardId"] == parent["ShardId"]]
         self.assertEqual(closed["SequenceNumberRange"]["EndingSequenceNumber"], before[-1])
         after = self.kinesis.put_record(StreamName="quotes", Data=b"20", PartitionKey="k0")
@@ -203,6 +204,23 @@ class Boto3(unittest.TestCase):
                      StreamName="quotes", NextToken=pages[0]["NextToken"])
         self.refused("LimitExceededException", "at most double", self.kinesis.update_shard_count, StreamName="quotes", TargetShardCount=5,
                      ScalingType="UNIFORM_SCALING")
+
+    def test_shards_keep_their_names_when_the_catalogue_is_lost(self):
+        self.create("first", 2)
+        self.create("quotes", 2)
+        self.kinesis.split_shard(StreamName="quotes", ShardToSplit="shardId-000000000001", NewStartingHashKey=str(3 * 2**126))
+        before = self.shards()
+        self.assertEqual([shard["ShardId"] for shard in before], [f"shardId-{i:012}" for i in range(4)])
+        self.box.control.stop()
+        self.box.eagred.kill()
+        for name in os.listdir(self.box.data):
+            if name.startswith("catalog.sqlite"):
+                os.remove(self.box.path(name))
+        self.box.start_eagred("--port", str(self.box.ports[0]))
+        self.box.start_control().wait_for("agreed with the dataplane")
+        self.assertEqual(self.shards(), before)
+        self.kinesis.merge_shards(StreamName="quotes", ShardToMerge="shardId-000000000000", AdjacentShardToMerge="shardId-000000000002")
+        self.assertEqual([shard["ShardId"] for shard in self.shards(ShardFilter={"Type": "AT_LATEST"})], ["shardId-000000000003", "shardId-000000000004"])
 
     def test_retention_tags_and_record_size(self):
         self.create("quotes", 1)

@@ -93,6 +93,7 @@ Json to_json(const client::StreamDescription& stream, bool with_shards,
     json["shards"] = Json::array();
     for (const auto& shard : stream.shards) {
         json["shards"].push_back({{"id", shard.id.value},
+                                  {"ordinal", shard.ordinal},
                                   {"starting_hash_key", hash_text(shard.range.starting)},
                                   {"ending_hash_key", hash_text(shard.range.ending)},
                                   {"parent", shard.parent.value},

@@ -37,6 +37,7 @@ struct ShardDescription {
     SequenceNumber trim_horizon;
     SequenceNumber next_sequence;
     SequenceNumber first_sequence;
+    uint32_t ordinal = 0;  // Among all shards that the stream ever had, from 1; 0: made by an older Eagre.
 };
 
 /// What is under way with a stream. Only eagre-control tells.

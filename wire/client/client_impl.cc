@@ -56,6 +56,7 @@ StreamDescription describe_stream_info(const wire::StreamInfo& info) {
         shard.trim_horizon = SequenceNumber{each->trim_horizon()};
         shard.next_sequence = SequenceNumber{each->next_sequence()};
         shard.first_sequence = SequenceNumber{each->first_sequence()};
+        shard.ordinal = each->ordinal();
         stream.shards.push_back(shard);
     }
     std::sort(stream.shards.begin(), stream.shards.end(), [](const auto& a, const auto& b) { return a.id < b.id; });

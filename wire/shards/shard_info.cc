@@ -7,7 +7,7 @@ flatbuffers::Offset<wire::ShardInfo> encode_shard(flatbuffers::FlatBufferBuilder
                                  shard.range.ending.high, shard.range.ending.low, shard.parent.value,
                                  shard.adjacent_parent.value, shard.open, shard.available, shard.journal.value,
                                  shard.core.value, shard.port, shard.trim_horizon.value, shard.next_sequence.value,
-                                 shard.first_sequence.value, shard.opened_ns);
+                                 shard.first_sequence.value, shard.opened_ns, shard.ordinal);
 }
 
 flatbuffers::Offset<wire::StreamInfo> encode_stream(flatbuffers::FlatBufferBuilder& builder,
@@ -44,6 +44,7 @@ ShardDescription decode_shard(const wire::ShardInfo& info) {
     shard.next_sequence = SequenceNumber{info.next_sequence()};
     shard.first_sequence = SequenceNumber{info.first_sequence()};
     shard.opened_ns = info.opened_ns();
+    shard.ordinal = info.ordinal();
     return shard;
 }
 

@@ -29,6 +29,7 @@ struct ShardDescription {
     SequenceNumber next_sequence;
     SequenceNumber first_sequence;
     uint64_t opened_ns = 0;
+    uint32_t ordinal = 0;  // Among all shards that the stream ever had, from 1; 0: not known.
 };
 
 struct StreamDescription {

@@ -11,6 +11,7 @@ namespace {
 
 __extension__ using Uint128 = unsigned __int128;
 
+constexpr uint64_t kWithoutOrdinal = 100'000'000'000;
 constexpr std::string_view kShardPrefix = "shardId-";
 constexpr uint64_t kTenTo19 = 10'000'000'000'000'000'000ULL;
 constexpr size_t kLimbs = 3;
@@ -95,13 +96,13 @@ constexpr uint64_t kNumberUnitHigh = 120'892;
 
 }  // namespace
 
-std::string shard_name(ShardId shard) { return fmt::format("{}{:012}", kShardPrefix, shard.value); }
+uint64_t shard_number(ShardId shard, uint32_t ordinal) { return ordinal != 0 ? ordinal - 1 : kWithoutOrdinal + shard.value; }
 
-std::optional<ShardId> parse_shard_name(std::string_view text) {
+std::string shard_name(uint64_t number) { return fmt::format("{}{:012}", kShardPrefix, number); }
+
+std::optional<uint64_t> parse_shard_name(std::string_view text) {
     if (text.starts_with(kShardPrefix)) text.remove_prefix(kShardPrefix.size());
-    const auto number = parse_number(text);
-    if (!number) return std::nullopt;
-    return ShardId{*number};
+    return parse_number(text);
 }
 
 SequenceNumbers::SequenceNumbers(uint64_t stream_created_ns, ShardId shard)

@@ -11,10 +11,12 @@
 
 namespace eagre::gateway {
 
+/// The number in a shard's name: counted from 0 in its stream. Shards that an older Eagre made have no ordinal and get numbers far beyond.
+uint64_t shard_number(ShardId shard, uint32_t ordinal);
 /// "shardId-" and at least twelve digits.
-std::string shard_name(ShardId shard);
-/// Also "shardId-7" and "7", as the service takes them. Nothing: no shard's name.
-std::optional<ShardId> parse_shard_name(std::string_view text);
+std::string shard_name(uint64_t number);
+/// Its number; also of "shardId-7" and "7", as the service takes them. Nothing: no shard's name.
+std::optional<uint64_t> parse_shard_name(std::string_view text);
 
 /// Sequence numbers in the service's form: 186 bits as 56 decimal digits: 2, 9 hex digits of seconds, one of zero, 16 of the number
 /// itself, two of zero, 9 of seconds, 8 of the shard, 2. The seconds are those of the stream's creation, so that numbers grow through

@@ -12,8 +12,10 @@ namespace {
 constexpr uint64_t kCreatedNs = 1'700'000'000'123'456'789;
 
 TEST(Names, ShardsAndArns) {
-    EXPECT_EQ(shard_name(ShardId{7}), "shardId-000000000007");
-    for (const char* text : {"shardId-000000000007", "shardId-7", "7"}) EXPECT_EQ(parse_shard_name(text), ShardId{7}) << text;
+    EXPECT_EQ(shard_name(shard_number(ShardId{70}, 1)), "shardId-000000000000");
+    EXPECT_EQ(shard_name(shard_number(ShardId{70}, 8)), "shardId-000000000007");
+    EXPECT_EQ(shard_name(shard_number(ShardId{70}, 0)), "shardId-100000000070");
+    for (const char* text : {"shardId-000000000007", "shardId-7", "7"}) EXPECT_EQ(parse_shard_name(text), 7U) << text;
     for (const char* text : {"", "shardId-", "shardId-x", "shard-7", "-7", "7 ", "99999999999999999999"}) EXPECT_FALSE(parse_shard_name(text)) << text;
     EXPECT_EQ(Arns{}.stream("quotes"), "arn:aws:kinesis:us-east-1:000000000000:stream/quotes");
     EXPECT_EQ(stream_of_arn("arn:aws:kinesis:eu-west-1:123456789012:stream/quotes"), "quotes");
