@@ -16,8 +16,6 @@ constexpr std::string_view kTarget = "Kinesis_20131202.";
 constexpr uint32_t kControlThreadCount = 4;
 constexpr uint64_t kTurnNs = 200'000'000;
 constexpr size_t kParkedMax = 4096;
-/// A map so old is asked for again before a shard is said not to be there.
-constexpr uint64_t kFreshNs = 1'000'000'000;
 
 constexpr std::string_view kJsonType = "application/x-amz-json-1.1";
 constexpr std::string_view kCborType = "application/x-amz-cbor-1.1";
@@ -252,13 +250,14 @@ bool Gateway::stream_name(const Call& call, const Node& input, std::string& name
     return true;
 }
 
-Gateway::Stream* Gateway::stream_for(const Call& call, const std::string& name, uint64_t age_ns_max) {
-    if (const auto failed = map_errors_.find(name); failed != map_errors_.end()) {
-        fail(call, error_of_stream(failed->second, name));
+Gateway::Stream* Gateway::stream_for(const Call& call, const std::string& name, bool fresh) {
+    const bool just_fetched = taken_up_ == name;
+    if (just_fetched && map_error_) {
+        fail(call, error_of_stream(*map_error_, name));
         return nullptr;
     }
     const auto known = streams_.find(name);
-    if (known != streams_.end() && !known->second->gone && client_.transport().monotonic_ns() - known->second->fetched_ns <= age_ns_max) return known->second.get();
+    if (known != streams_.end() && !known->second->gone && (!fresh || just_fetched)) return known->second.get();
     auto& parked = parked_[name];
     if (parked.size() >= kParkedMax) {
         fail(call, unavailable("Too many calls wait for this stream; try again."));
@@ -278,18 +277,18 @@ void Gateway::take_map(const std::string& name, Result<client::StreamDescription
         // A producer learns of a new limit with its next batch, and refuses what is larger until then.
         if (stream->map.record_bytes_max != map->record_bytes_max && stream->producer != nullptr) retired_.push_back(std::move(stream->producer));
         stream->map = std::move(*map);
-        stream->fetched_ns = client_.transport().monotonic_ns();
         stream->gone = false;
     } else {
         if (map.error().code == Errc::kUnknownStream) forget(name);
-        map_errors_[name] = map.error();
     }
     const auto found = parked_.find(name);
     std::vector<Parked> waiting;
     if (found != parked_.end()) waiting = std::move(found->second);
     parked_.erase(name);
+    taken_up_ = name;
+    map_error_ = map ? std::nullopt : std::optional<Error>(map.error());
     for (Parked& each : waiting) dispatch(each.exchange, each.request);
-    map_errors_.erase(name);
+    taken_up_.clear();
 }
 
 void Gateway::forget(const std::string& name) {
@@ -313,8 +312,8 @@ const client::ShardDescription* Gateway::find_numbered(const client::StreamDescr
 const client::ShardDescription* Gateway::named_shard(const Call& call, const std::string& stream, std::string_view said,
                                                      const client::StreamDescription*& map) {
     const auto number = parse_shard_name(said);
-    for (const uint64_t age_ns : {uint64_t{UINT64_MAX}, kFreshNs}) {
-        const Stream* known = stream_for(call, stream, age_ns);
+    for (const bool fresh : {false, true}) {
+        const Stream* known = stream_for(call, stream, fresh);
         if (known == nullptr) return nullptr;
         map = &known->map;
         if (const auto* shard = number ? find_numbered(known->map, *number) : nullptr; shard != nullptr) return shard;

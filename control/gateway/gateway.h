@@ -77,15 +77,14 @@ class Gateway {
     struct Stream {
         client::StreamDescription map;
         std::unique_ptr<client::Producer> producer;
-        uint64_t fetched_ns = 0;
         bool flush = false;  // Something was put in this turn.
         bool gone = false;   // The box does not know it any more, or knows another.
     };
     /// Of StreamName and StreamARN. False: they were wrong, and the call has failed.
     bool stream_name(const Call& call, const Node& input, std::string& name);
-    /// Its map, not older than the box's last change that we know of. Null: the call has failed, or is taken up again, from its
-    /// beginning, when the map has come.
-    Stream* stream_for(const Call& call, const std::string& name, uint64_t age_ns_max = UINT64_MAX);
+    /// Its map as it was last fetched; `fresh`: since the call came, for what our map does not have. Null: the call has failed, or is taken
+    /// up again, from its beginning, when the map has come.
+    Stream* stream_for(const Call& call, const std::string& name, bool fresh = false);
     void take_map(const std::string& name, Result<client::StreamDescription> map);
     /// The box says that it is gone, or another: its map is asked for anew when somebody wants it.
     void forget(const std::string& name);
@@ -178,7 +177,8 @@ class Gateway {
         Request request;
     };
     std::map<std::string, std::vector<Parked>, std::less<>> parked_;  // Until the map of their stream has come.
-    std::map<std::string, Error, std::less<>> map_errors_;            // Of the map just asked for, while the parked are taken up.
+    std::string taken_up_;                                            // The stream whose parked calls are being dispatched,
+    std::optional<Error> map_error_;                                  // and why its map could not be had.
     std::vector<std::unique_ptr<client::Producer>> retired_;           // Of streams that are gone, until all is answered.
     Request* current_ = nullptr;                                      // Being dispatched.
     std::vector<std::unique_ptr<Put>> puts_;

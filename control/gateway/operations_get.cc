@@ -17,7 +17,6 @@ constexpr uint64_t kReadBytesMin = 64ULL * 1024;
 constexpr uint64_t kReadBytesPerRecord = 2048;
 constexpr int64_t kLimitDefault = 10000;
 constexpr uint32_t kReadsMax = 8;
-constexpr uint64_t kFreshNs = 1'000'000'000;  // As in gateway.cc.
 
 uint64_t time_ms_of(const Node& time) {
     if (time.kind == Node::Kind::kTime) return static_cast<uint64_t>(std::max<int64_t>(0, time.integer));
@@ -105,7 +104,7 @@ void Gateway::get_records(const Call& call, const Node& input) {
     if (stream == nullptr) return;
     const client::ShardDescription* shard = stream->map.id == iterator.stream ? find_shard(stream->map, iterator.shard) : nullptr;
     if (shard == nullptr) {
-        stream = stream_for(call, iterator.stream_name, kFreshNs);
+        stream = stream_for(call, iterator.stream_name, true);
         if (stream == nullptr) return;
         shard = stream->map.id == iterator.stream ? find_shard(stream->map, iterator.shard) : nullptr;
     }
