@@ -68,9 +68,11 @@ void Gateway::poll(uint64_t timeout_ns) {
     control_.poll();
     server_.poll(client_.transport().monotonic_ns());
     // What came in one turn goes out as one batch a shard.
-    for (auto& [name, stream] : streams_) {
-        if (std::exchange(stream->flush, false) && stream->producer != nullptr) stream->producer->flush();
+    for (const std::string& name : dirty_) {
+        const auto stream = streams_.find(name);
+        if (stream != streams_.end() && std::exchange(stream->second->flush, false) && stream->second->producer != nullptr) stream->second->producer->flush();
     }
+    dirty_.clear();
     std::erase_if(retired_, [](const auto& producer) { return producer->in_flight_bytes() == 0; });
 }
 

@@ -180,6 +180,7 @@ class Gateway {
     std::string taken_up_;                                            // The stream whose parked calls are being dispatched,
     std::optional<Error> map_error_;                                  // and why its map could not be had.
     std::vector<std::unique_ptr<client::Producer>> retired_;           // Of streams that are gone, until all is answered.
+    std::vector<std::string> dirty_;  // Streams to which something was put in this turn.
     Request* current_ = nullptr;                                      // Being dispatched.
     std::vector<std::unique_ptr<Put>> puts_;
     std::vector<uint32_t> free_puts_;

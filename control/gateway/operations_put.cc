@@ -119,7 +119,7 @@ void Gateway::put_record(const Call& call, const Node& input) {
         free_puts_.push_back(slot);
         return fail(call, fault);
     }
-    stream->flush = true;
+    if (!std::exchange(stream->flush, true)) dirty_.push_back(name);
     if (puts_[slot]->waiting == 0) finish_put(slot);
 }
 
@@ -153,7 +153,7 @@ void Gateway::put_records(const Call& call, const Node& input) {
             --puts_[slot]->waiting;
         }
     }
-    stream->flush = true;
+    if (!std::exchange(stream->flush, true)) dirty_.push_back(name);
     if (puts_[slot]->waiting == 0) finish_put(slot);
 }
 

@@ -9,6 +9,11 @@ def mad(samples):
     return median(abs(sample - middle) for sample in samples)
 
 
+def error_of_median(samples):
+    """Half of the 95 % interval of the median, of samples that are normal but for outliers."""
+    return 1.96 * 1.2533 * 1.4826 * mad(samples) / len(samples) ** 0.5
+
+
 @dataclass
 class Figure:
     name: str          # Stable: a key of history.ndjson.
@@ -19,6 +24,7 @@ class Figure:
     unit: str = ""
     note: str = ""
     details: dict = field(default_factory=dict)
+    within_error: bool = False  # What the samples can't tell from the goal holds, too: for goals that say "not worse than".
 
     @property
     def value(self):
@@ -28,13 +34,16 @@ class Figure:
     def holds(self):
         if self.goal is None:
             return True
-        return self.value >= self.goal if self.at_least else self.value <= self.goal
+        slack = error_of_median(self.samples) if self.within_error else 0
+        return self.value >= self.goal - slack if self.at_least else self.value <= self.goal + slack
 
     def as_json(self):
         out = {"name": self.name, "value": round(self.value, 6), "mad": round(mad(self.samples), 6),
                "rounds": len(self.samples), "unit": self.unit}
         if self.goal is not None:
             out.update(goal=self.goal, at_least=self.at_least, holds=self.holds)
+        if self.within_error:
+            out["error"] = round(error_of_median(self.samples), 6)
         if self.details:
             out["details"] = self.details
         return out

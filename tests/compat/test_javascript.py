@@ -18,7 +18,7 @@ NODE, NPM, CURL = (shutil.which(name) for name in ("node", "npm", "curl"))
 # Beside the build: installed once a tree. The version is the one whose model the gateway follows.
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(box.BIN)), "compat-javascript")
 PACKAGE = "@aws-sdk/client-kinesis@3.1143.0"
-INSTALL_S = 240
+INSTALL_S = 100
 
 
 def installed():
@@ -26,9 +26,15 @@ def installed():
     modules = os.path.join(FOLDER, "node_modules", "@aws-sdk", "client-kinesis")
     if NODE and NPM and not os.path.exists(modules):
         os.makedirs(FOLDER, exist_ok=True)
-        done = subprocess.run([NPM, "install", "--no-audit", "--no-fund", "--silent", "--prefix", FOLDER, PACKAGE], capture_output=True, text=True,
-                              timeout=INSTALL_S)
-        print(done.stdout + done.stderr, file=sys.stderr)
+        command = [NPM, "install", "--no-audit", "--no-fund", "--silent", "--fetch-retries", "1", "--fetch-timeout", "20000", "--prefix", FOLDER, PACKAGE]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_S)
+            why = "" if done.returncode == 0 else done.stdout + done.stderr or f"status {done.returncode}"
+        except subprocess.TimeoutExpired:
+            why = f"not done after {INSTALL_S} s"
+        if why:  # Half of it is worse than nothing.
+            print(f"npm install {PACKAGE}: {why}", file=sys.stderr)
+            shutil.rmtree(FOLDER, ignore_errors=True)
     return os.path.exists(modules)
 
 

@@ -3,9 +3,13 @@ parsed, and every failure has a message and a status."""
 import html.parser
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
+import tempfile
 import unittest
+import urllib.request
 
 import box
 
@@ -147,6 +151,33 @@ class Cli(unittest.TestCase):
         self.up.wait_for("agreed with the dataplane")
         self.run_eagre("stream", "create", "trades")
         self.assertEqual(self.up.stop(), 0)
+
+    def test_the_kinesis_api_is_there_and_comes_back(self):
+        def ask(url):
+            request = urllib.request.Request(url, b"{}", {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "Kinesis_20131202.ListStreams"})
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return json.loads(answer.read())["StreamNames"]
+        self.run_eagre("stream", "create", "quotes")
+        line = self.up.wait_for("serving at http")
+        self.assertEqual(ask(re.search(r"http://[\d.:]+", line).group(0)), ["quotes"])
+        os.kill(int(re.search(r"pid=(\d+)", line).group(1)), signal.SIGKILL)
+        self.up.wait_for("eagre-gateway has died")
+        line = self.up.wait_for("serving at http")
+        port = int(re.search(r"http://[\d.]+:(\d+)", line).group(1))
+        self.assertEqual(ask(f"http://127.0.0.1:{port}"), ["quotes"])
+        # Where its port is taken it is given up, and all else serves on; where the dataplane asks for keys there is none.
+        other = tempfile.mkdtemp(prefix="eagre-e2e-")
+        self.addCleanup(shutil.rmtree, other, True)
+        taken = box.Process([EAGRE, "up", "--data", other, "--port", "0", "--kinesis-port", str(port), "--eagred=--segment-bytes=16777216"], "another")
+        try:
+            taken.wait_for("PortInUse")
+            taken.wait_for("eagre-gateway does not start")
+            self.assertTrue(taken.running())
+        finally:
+            self.assertEqual(taken.stop(), 0, taken.text())
+        guarded = box.Process([EAGRE, "up", "--data", other, "--port", "0", "--auth", "on", "--kinesis-port", "0"], "guarded")
+        self.assertEqual(guarded.wait_exit(), 1)
+        self.assertIn("not to be had with --auth on", guarded.text())
 
     def test_ends_with_a_dataplane_that_dies(self):
         os.kill(self.pid_of("eagred"), signal.SIGKILL)

@@ -136,6 +136,7 @@ class FakeDataplane {
                            {info.ending_hash_high(), info.ending_hash_low()}};
             shard.journal = JournalId(info.journal());
             shard.first_sequence = SequenceNumber(info.first_sequence());
+            shard.ordinal = info.ordinal();
             shard.next_sequence = shard.first_sequence;
             shard.trim_horizon = shard.first_sequence;
             shard.port = 4568;
@@ -188,7 +189,7 @@ class FakeDataplane {
                 builder, shard.id.value, shard.range.starting.high, shard.range.starting.low,
                 shard.range.ending.high, shard.range.ending.low, 0, 0, shard.open, true,
                 shard.journal.value, 0, shard.port, shard.trim_horizon.value,
-                shard.next_sequence.value, shard.first_sequence.value, 0));
+                shard.next_sequence.value, shard.first_sequence.value, 0, shard.ordinal));
         }
         return wire::CreateStreamInfo(builder, stream.id.value, builder.CreateString(stream.name),
                                       stream.map_version, stream.retention_ms,

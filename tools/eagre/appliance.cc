@@ -20,6 +20,7 @@ namespace {
 constexpr uint64_t kProbeNs = 250'000'000ULL;
 constexpr uint64_t kTickNs = 20'000'000ULL;
 constexpr size_t kLogLinesShown = 10;
+constexpr uint32_t kGatewayEarlyDeathsMax = 3;
 
 std::string last_lines(const std::string& path) {
     std::ifstream file(path);
@@ -89,6 +90,7 @@ void Appliance::start_gateway() {
                            {"--data", options_.data, "--port", fmt::format("{}", *options_.kinesis_port), "--box", address(), "--box-port",
                             fmt::format("{}", port_)},
                            options_.log_to_files ? options_.data + "/eagre-gateway.log" : "");
+    gateway_.early_deaths_max = kGatewayEarlyDeathsMax;  // Its port is taken, as a rule.
     gateway_.started_ns = monotonic_ns();
     gateway_.due_ns = 0;
 }
@@ -161,6 +163,11 @@ bool Appliance::look_after(Helper& helper, const std::string& name, const std::f
         // One that ran for long has earned a prompt restart; one that dies at once waits longer each time.
         const bool lived = now_ns - helper.started_ns > kRestartNsMax;
         helper.restart_ns = lived ? kRestartNsMin : std::min(helper.restart_ns * 2, kRestartNsMax);
+        helper.early_deaths = lived ? 0 : helper.early_deaths + 1;
+        if (helper.early_deaths >= helper.early_deaths_max) {
+            say(fmt::format("{} does not start ({}); everything else serves on without it", name, *how));
+            return false;
+        }
         helper.due_ns = now_ns + helper.restart_ns;
         say(fmt::format("{} has died ({}); the dataplane serves on; starting it again in {:.1f} s", name, *how,
                         static_cast<double>(helper.restart_ns) / 1e9));

@@ -89,6 +89,8 @@ class Appliance {
         uint64_t started_ns = 0;
         uint64_t due_ns = 0;  // When to start it again; 0: it runs.
         uint64_t restart_ns = kRestartNsMin;
+        uint32_t early_deaths = 0;  // In a row.
+        uint32_t early_deaths_max = UINT32_MAX;  // Then it is given up: what keeps it from starting does not go away.
     };
     /// True: it is to be started now.
     static bool look_after(Helper& helper, const std::string& name, const std::function<void(const std::string&)>& say);

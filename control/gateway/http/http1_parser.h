@@ -23,6 +23,8 @@ class Http1Parser {
     Request take();
     /// 400, 413 (body), 431 (head), 501 (transfer coding), 505 (version).
     int status() const { return status_; }
+    /// Of the body, so far.
+    size_t body_bytes() const { return request_.body.size(); }
     /// Something of a request has come and not all of it.
     bool in_request() const { return state_ != State::kHead; }
 

@@ -44,6 +44,8 @@ class Http2Session {
     /// When the oldest request began that is not whole; UINT64_MAX: there is none.
     uint64_t oldest_ns() const;
     size_t open_count() const { return streams_.size(); }
+    /// Of requests that are not whole.
+    size_t body_bytes() const { return body_bytes_; }
 
   private:
     struct Stream {

@@ -160,6 +160,7 @@ bool Server::receive(uint64_t id, Connection& connection) {
         if (connection.input.empty() && !connection.parser.in_request()) connection.since_ns = now_ns_;
         connection.input.append(buffer_, 0, static_cast<size_t>(got));
         if (!parse(id, connection)) return false;
+        if (!count_buffered(connection)) return send(connection);
         if (static_cast<size_t>(got) < buffer_.size()) break;
     }
     return true;
@@ -328,6 +329,18 @@ void Server::watch(uint64_t id, Connection& connection) {
     ::epoll_ctl(epoll_fd_, EPOLL_CTL_MOD, connection.fd, &event);
 }
 
+bool Server::count_buffered(Connection& connection) {
+    const size_t now = connection.input.size() + connection.parser.body_bytes() + (connection.http2 == nullptr ? 0 : connection.http2->body_bytes());
+    buffered_ += now - connection.buffered;
+    const bool grown = now > connection.buffered;
+    connection.buffered = now;
+    if (buffered_ <= limits_.buffered_bytes || !grown || connection.closing) return true;
+    ++stats_.bad_count;
+    if (connection.http2 == nullptr && connection.exchange == 0) refuse(connection, 503);
+    connection.closing = true;
+    return false;
+}
+
 void Server::refuse(Connection& connection, int status) {
     Response response;
     response.status = status;
@@ -338,6 +351,7 @@ void Server::refuse(Connection& connection, int status) {
 void Server::drop(uint64_t id) {
     const auto found = connections_.find(id);
     EAGRE_ASSERT(found != connections_.end());
+    buffered_ -= found->second.buffered;
     if (found->second.exchange != 0) exchanges_.erase(found->second.exchange);
     for (const auto& [stream, exchange] : found->second.open) exchanges_.erase(exchange);
     ::close(found->second.fd);

@@ -24,6 +24,7 @@ using ExchangeId = Strong<struct ExchangeIdTag, uint64_t>;
 
 struct ServerLimits {
     uint32_t connection_count = 4096;
+    size_t buffered_bytes = 512ULL * 1024 * 1024;  // Of requests that are not whole, all connections together; more are told 503.
     uint64_t head_ns = 10'000'000'000ULL;   // From a request's first byte to the end of its head,
     uint64_t body_ns = 60'000'000'000ULL;   // and to the end of its body.
     uint64_t idle_ns = 300'000'000'000ULL;  // Between two requests.
@@ -78,6 +79,7 @@ class Server {
         bool closing = false;     // When the output has gone.
         bool ended = false;       // The other side sends no more.
         uint32_t interest = 0;    // What epoll watches.
+        size_t buffered = 0;      // Its part of buffered_.
         uint64_t since_ns = 0;    // Of the request's first byte; of the last byte taken; of the last answer.
     };
 
@@ -93,6 +95,8 @@ class Server {
     bool send(Connection& connection);
     bool settle(uint64_t id, Connection& connection, bool alive);
     void refuse(Connection& connection, int status);
+    /// False: with what has come there is too much that is not whole, and this connection is told so.
+    bool count_buffered(Connection& connection);
     void drop(uint64_t id);
     void check_time();
     uint64_t allowed_ns(const Connection& connection) const;
@@ -114,6 +118,7 @@ class Server {
     uint64_t next_check_ns_ = 0;
     std::string buffer_;
     std::vector<std::string> spare_;  // Bodies that were sent.
+    size_t buffered_ = 0;             // Bytes of requests that are not whole.
     std::function<void(ExchangeId, Request&&)> callback_;
     ServerStats stats_;
 };

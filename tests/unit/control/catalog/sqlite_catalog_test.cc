@@ -69,6 +69,7 @@ Change stream_with_shards() {
         shard.adjacent_parent = ShardId(2);
         shard.journal = JournalId(5);
         shard.first_sequence = SequenceNumber(99);
+        shard.ordinal = 7;
         shard.open = id != 8;
         change.put_shards.push_back(shard);
     }
@@ -213,7 +214,8 @@ TEST_F(SqliteCatalog, LeavesANewerSchemaAlone) {
     EXPECT_EQ(open()->streams().value().size(), 1U);
 }
 
-// What the steps to versions 5 and 4 brought, taken back.
+// What the steps to versions 6, 5 and 4 brought, taken back.
+constexpr const char* kWithoutOrdinals = "ALTER TABLE shards DROP COLUMN ordinal; PRAGMA user_version = 5";
 constexpr const char* kWithoutScaling =
     "ALTER TABLE streams DROP COLUMN scale_target; PRAGMA user_version = 4";
 constexpr const char* kWithoutGroups =
@@ -228,6 +230,7 @@ constexpr const char* kWithoutLimits =
 
 TEST_F(SqliteCatalog, MigratesAStreamThatKnewNoLimitsAndTags) {
     ASSERT_TRUE(open()->apply(stream_with_shards()).value());
+    run_sql(kWithoutOrdinals);
     run_sql(kWithoutScaling);
     run_sql(kWithoutGroups);
     run_sql(kWithoutLimits);
@@ -268,6 +271,7 @@ TEST_F(SqliteCatalog, TagsGoWithTheirStream) {
 
 TEST_F(SqliteCatalog, MigratesTheFirstSchema) {
     ASSERT_TRUE(open()->apply(stream_with_shards()).value());
+    run_sql(kWithoutOrdinals);
     run_sql(kWithoutScaling);
     run_sql(kWithoutGroups);
     run_sql(kWithoutLimits);

@@ -60,6 +60,7 @@ struct World {
             shard.range = row.range;
             shard.journal = row.journal;
             shard.first_sequence = row.first_sequence;
+            shard.ordinal = row.ordinal;
             fact.shards.push_back(shard);
             facts.shard_id_max = std::max(facts.shard_id_max, row.id);
         }

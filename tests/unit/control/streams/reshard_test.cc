@@ -60,6 +60,7 @@ class ReshardTest : public ::testing::Test {
         shard.journal = row.journal;
         shard.open = row.open;
         shard.first_sequence = std::max(row.first_sequence, SequenceNumber(1));
+        shard.ordinal = row.ordinal;
         return shard;
     }
     void learn() {
@@ -125,6 +126,9 @@ TEST_F(ReshardTest, ASplitHasTwoChildrenThatMeetInTheMiddle) {
     EXPECT_EQ(children[0].range, (HashKeyRange{{0, 0}, {UINT64_MAX >> 1U, UINT64_MAX}}));
     EXPECT_EQ(children[1].range, (HashKeyRange{{1ULL << 63U, 0}, kHashKeyMax}));
     EXPECT_EQ(children[1].parent, ShardId(1));
+    EXPECT_EQ(stream().shards[0].ordinal, 1U);
+    EXPECT_EQ(children[0].ordinal, 2U);
+    EXPECT_EQ(children[1].ordinal, 3U);
     EXPECT_EQ(plan_merge(table_, facts_, "a", ShardId(1), ShardId(1)).error().code, Errc::kBusy);
     EXPECT_EQ(plan_set(table_, "a", {}).error().code, Errc::kBusy);
     finish();
