@@ -36,10 +36,11 @@ Response access_denied() {
             "<AccessDeniedException>\n  <Message>Unable to determine service/operation name to be authorized</Message>\n</AccessDeniedException>\n"};
 }
 
-/// What a browser asks before it lets a page of another origin speak to us.
+/// What a browser asks before it lets a page of another origin speak to us. The service allows any origin, as it checks signatures; while we
+/// don't, any page that the user of this machine opens could read and delete his streams: no origin is allowed.
 Response preflight(const Request& request) {
     Response response;
-    response.headers = {{"access-control-allow-origin", "*"}, {"access-control-max-age", "172800"}};
+    response.headers = {{"access-control-max-age", "172800"}};
     for (const auto& [asked, answered] : {std::pair{"access-control-request-headers", "access-control-allow-headers"},
                                           std::pair{"access-control-request-method", "access-control-allow-methods"}}) {
         if (const std::string_view value = request.header(asked); !value.empty()) response.headers.emplace_back(answered, value);
@@ -186,7 +187,6 @@ void Gateway::answer(const Call& call, Writer& writer) {
     std::string second;
     append_base64(second, fmt::format("{:016x}{:016x}{:016x}", low, high, call.exchange.value));
     response.headers.emplace_back("x-amz-id-2", std::move(second));
-    response.headers.emplace_back("access-control-allow-origin", "*");
     server_.respond(call.exchange, std::move(response));
 }
 
@@ -208,8 +208,7 @@ void Gateway::fail(const Call& call, const ApiError& error) {
     response.body = writer.take();
     response.headers = {{"content-type", std::string(content_type_of(call.encoding))},
                         {"x-amzn-errortype", error.type},
-                        {"x-amzn-requestid", fmt::format("{:016x}-{:016x}", client_.transport().random(), call.exchange.value)},
-                        {"access-control-allow-origin", "*"}};
+                        {"x-amzn-requestid", fmt::format("{:016x}-{:016x}", client_.transport().random(), call.exchange.value)}};
     log::debug("gateway", "call failed operation={} type={} message={}", call.operation, error.type, error.message);
     server_.respond(call.exchange, std::move(response));
 }

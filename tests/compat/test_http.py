@@ -230,6 +230,7 @@ class Http(unittest.TestCase):
         connection.request("OPTIONS", "/", headers={"Origin": "http://page", "Access-Control-Request-Method": "POST"})
         answer = connection.getresponse()
         self.assertEqual((answer.status, answer.headers["access-control-max-age"], answer.headers["access-control-allow-methods"]), (200, "172800", "POST"))
+        self.assertIsNone(answer.headers["access-control-allow-origin"], "signatures are not checked: no page may speak to us")
         self.assertIn(b"200 OK", self.raw(good[:-2].replace(b"Content-Length: 2", b"Connection: close\r\nContent-Length: 2") + b"{}"))
 
     def test_pieces_pipelines_chunks_and_continue(self):
