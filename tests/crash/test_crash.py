@@ -1,11 +1,9 @@
 """kill -9 of eagred under load, again and again, with a producer that never stops: whatever was acknowledged is read
 back after each restart, exactly once, in order, byte for byte; and in the end nothing that was sent is missing.
 EAGRE_CRASHES (20) says how often."""
-import contextlib
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import unittest
@@ -20,22 +18,6 @@ SEED = int(os.environ.get("EAGRE_SEED", "1"))
 RATE = "6000"
 
 
-def free_port(count):
-    """The first of `count` neighbours that are free: each restart must find them so, and core k takes the k-th."""
-    for _ in range(100):
-        with contextlib.ExitStack() as probes:
-            first = probes.enter_context(socket.socket())
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-            try:
-                for k in range(1, count):
-                    probes.enter_context(socket.socket()).bind(("127.0.0.1", port + k))
-                return port
-            except OSError:
-                continue
-    box.cannot_run("no free ports side by side")
-
-
 class Crash(unittest.TestCase):
     def setUp(self):
         if not os.access(WITNESS, os.X_OK):
@@ -44,7 +26,7 @@ class Crash(unittest.TestCase):
     def begin(self, cores, *args):
         self.box = box.Box(cores=cores).__enter__()
         self.addCleanup(self.box.__exit__)
-        self.log, self.port = self.box.path("acknowledged.log"), free_port(cores.count(",") + 1)
+        self.log, self.port = self.box.path("acknowledged.log"), box.free_port(cores.count(",") + 1)
         # Segments as small as they may be: crashes fall on the seams between them, too.
         self.args = ["--port", str(self.port), "--segment-bytes", "4M", *args]
         self.box.start_eagred(*self.args)

@@ -13,7 +13,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 import box  # noqa: E402
 import wire  # noqa: E402
-from test_crash import WITNESS, free_port  # noqa: E402
+from test_crash import WITNESS  # noqa: E402
 
 EAGRE = os.path.join(box.BIN, "eagre")
 OURS = ("reshard-", "delete-")
@@ -52,7 +52,7 @@ class Points(unittest.TestCase):
 
     def begin(self, cores):
         self.box = box.Box(cores=cores).__enter__()
-        self.port = free_port(cores.count(",") + 1)
+        self.port = box.free_port(cores.count(",") + 1)
         self.args = ["--port", str(self.port), "--segment-bytes", "4M"]
         self.box.start_eagred(*self.args)
         self.box.start_control().wait_for("agreed with the dataplane")

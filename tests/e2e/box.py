@@ -3,10 +3,13 @@ pid.
 
 Nothing here sleeps to wait: a process is ready when it says so, and every wait has a bound.
 """
+import contextlib
 import os
+import random
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -39,6 +42,20 @@ def main():
         sys.exit(1)
     if result.skipped:  # Passed, but not all of it: never silently.
         cannot_run("; ".join(f"{test.id()}: {why}" for test, why in result.skipped))
+
+
+def free_port(count):
+    """The first of `count` neighbours that are free and stay so while nobody listens: not of those that the kernel gives to whoever
+    connects, or a client that tries again and again takes the port of the very box that it waits for."""
+    for first in random.sample(range(20_000, 32_000), 200):
+        with contextlib.ExitStack() as probes:
+            try:
+                for k in range(count):
+                    probes.enter_context(socket.socket()).bind(("127.0.0.1", first + k))
+                return first
+            except OSError:
+                continue
+    cannot_run("no free ports side by side")
 
 
 class Process:

@@ -10,7 +10,7 @@ import unittest
 import box
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "crash"))
-from test_crash import WITNESS, free_port  # noqa: E402
+from test_crash import WITNESS  # noqa: E402
 
 EAGRE = os.path.join(box.BIN, "eagre")
 
@@ -23,7 +23,7 @@ class Reshard(unittest.TestCase):
         cores = "0,1" if len(os.sched_getaffinity(0)) > 1 else "0"
         self.box = box.Box(cores=cores).__enter__()
         self.addCleanup(self.box.__exit__)
-        self.port = free_port(cores.count(",") + 1)
+        self.port = box.free_port(cores.count(",") + 1)
         self.box.start_eagred("--port", str(self.port))
         self.box.start_control().wait_for("agreed with the dataplane")
 

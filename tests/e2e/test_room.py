@@ -224,7 +224,7 @@ class FullDisk(RoomCase):
         return status.f_bavail * status.f_frsize
 
     def test_writes_wait_everything_else_goes_on(self):
-        self.begin("--disk-reserve", "16M", data=self.mount)
+        self.begin("--disk-reserve", "16M", "--port", str(box.free_port(1)), data=self.mount)
         self.run_eagre("stream", "create", "bulk")
         self.run_eagre("stream", "create", "kept")
         with self.box.connect() as data:
@@ -247,7 +247,6 @@ class FullDisk(RoomCase):
             # Killed and started again while full.
             self.box.eagred.kill()
             self.box.control.kill()
-        self.args += ["--port", str(self.box.ports[0])]
         self.start()
         with self.box.connect() as data:
             self.assertEqual(len(data.read_all(bulk)), stored)
