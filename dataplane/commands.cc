@@ -219,7 +219,7 @@ Handled Core::on_command(Session& session, const FrameHeader& header, std::span<
             auto keys = identity::key_set_from(command.key_set());
             if (!keys) return answer(keys.error());
             // An old copy of the catalogue must not bring back what was revoked.
-            if ((*keys)->number < gate_.keys().number) return answer(error_of(Errc::kStaleKeys, gate_.keys().number));
+            if ((*keys)->number < gate_.keys_number()) return answer(error_of(Errc::kStaleKeys, gate_.keys_number()));
             // Durable first: a key that is revoked stays so after a restart without control. The sync holds this core up for a
             // moment; administrators change keys seldom.
             const Status stored =

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "wire/base/assert.h"
+#include "wire/identity/box_key.h"
 
 namespace eagre {
 Core::Core(Box& box, CoreIndex index, io::Io io)
@@ -12,7 +13,7 @@ Core::Core(Box& box, CoreIndex index, io::Io io)
       stats_(shm::core_stats(box.board, index.value)),
       waiter_(box.options.wait),
       prng_(io.seed + index.value),
-      gate_(box.options.auth, index.value, box.nonce_seed, box.keys),
+      gate_(box.options.auth, index.value, box.nonce_seed, box.keys, identity::box_key(box.master_key)),
       producers_(box.options.journal.producer_state_count_max, box.options.journal.producer_idle_ns_max),
       handed_over_(box.core_count, 0),
       wake_(box.core_count, false) {

@@ -104,17 +104,17 @@ Handled Core::on_proof(Session& session, const FrameHeader& header, std::span<co
     challenge.client_nonce = unproven->client_nonce;
     challenge.server_nonce = unproven->server_nonce;
     challenge.key_id = unproven->key_id;
-    const identity::KeyPointer* key = gate_.keys().find(unproven->key_id);
+    const identity::KeyPointer key = gate_.find_key(unproven->key_id);
     // An unknown key costs the same and fails the same.
-    const identity::Bytes32 verifier = key != nullptr ? (*key)->verifier : gate_.draw();
+    const identity::Bytes32 verifier = key != nullptr ? key->verifier : gate_.draw();
     identity::Bytes32 proof{};
     const bool proven = take(table->proof(), proof) && identity::equal_constant_time(proof, identity::client_proof(verifier, challenge));
     if (!proven || key == nullptr) {
         return refuse_hello(session, header, unproven->key_id, key == nullptr ? "unknown or revoked key" : "wrong secret");
     }
-    if ((*key)->expired(wall_ns_)) return refuse_hello(session, header, unproven->key_id, "expired key");
-    grant.key = *key;
-    grant.everywhere = (*key)->policy.actions_everywhere();
+    if (key->expired(wall_ns_)) return refuse_hello(session, header, unproven->key_id, "expired key");
+    grant.key = key;
+    grant.everywhere = key->policy.actions_everywhere();
     const identity::Bytes32 answer = identity::server_proof(verifier, challenge);
     return greet(session, header, &answer);
 }

@@ -43,9 +43,15 @@ std::string printable(std::string_view text, size_t bytes_max) {
     return clean;
 }
 
-Gate::Gate(bool demanded, uint32_t core, const identity::Bytes32& nonce_seed, identity::KeySetPointer keys)
-    : demanded_(demanded), core_(core), nonce_seed_(nonce_seed), keys_(std::move(keys)) {
+Gate::Gate(bool demanded, uint32_t core, const identity::Bytes32& nonce_seed, identity::KeySetPointer keys, identity::KeyPointer box_key)
+    : demanded_(demanded), core_(core), nonce_seed_(nonce_seed), keys_(std::move(keys)), box_key_(std::move(box_key)) {
     if (keys_ == nullptr) keys_ = std::make_shared<identity::KeySet>();
+}
+
+identity::KeyPointer Gate::find_key(std::string_view id) const {
+    if (box_key_ != nullptr && id == box_key_->id) return box_key_;
+    const identity::KeyPointer* key = keys_->find(id);
+    return key == nullptr ? nullptr : *key;
 }
 
 identity::Bytes32 Gate::draw() {
@@ -55,8 +61,8 @@ identity::Bytes32 Gate::draw() {
 
 bool Gate::is_void(const Grant& grant, uint64_t wall_ns) const {
     if (grant.key == nullptr) return false;
-    const identity::KeyPointer* current = keys_->find(grant.key->id);
-    return current == nullptr || (*current)->generation != grant.key->generation || (*current)->expired(wall_ns);
+    const identity::KeyPointer current = find_key(grant.key->id);
+    return current == nullptr || current->generation != grant.key->generation || current->expired(wall_ns);
 }
 
 uint8_t Gate::actions_on(Grant& grant, uint64_t subject, std::string_view stream) {

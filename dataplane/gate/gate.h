@@ -24,12 +24,15 @@ struct Refusal {
 
 class Gate {
   public:
-    /// `nonce_seed`: 32 bytes that only this start of this box has.
-    Gate(bool demanded, uint32_t core, const identity::Bytes32& nonce_seed, identity::KeySetPointer keys);
+    /// `nonce_seed`: 32 bytes that only this start of this box has. `box_key`: the box's own, honoured whatever `keys` says.
+    Gate(bool demanded, uint32_t core, const identity::Bytes32& nonce_seed, identity::KeySetPointer keys, identity::KeyPointer box_key);
 
     /// True when nobody may come in without a key.
     bool demanded() const { return demanded_; }
-    const identity::KeySet& keys() const { return *keys_; }
+    /// 0: there never was a set of keys.
+    uint64_t keys_number() const { return keys_->number; }
+    /// Null when there is none of that id.
+    identity::KeyPointer find_key(std::string_view id) const;
     void put_keys(identity::KeySetPointer keys) { keys_ = std::move(keys); }
     /// 32 bytes that nobody can foresee and that never come again.
     identity::Bytes32 draw();
@@ -48,6 +51,7 @@ class Gate {
     identity::Bytes32 nonce_seed_;
     uint64_t nonce_count_ = 0;
     identity::KeySetPointer keys_;
+    identity::KeyPointer box_key_;
     uint64_t second_ns_ = 0;
     uint32_t lines_ = 0;
     uint64_t suppressed_ = 0;

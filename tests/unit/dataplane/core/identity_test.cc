@@ -1,6 +1,7 @@
 // Who gets past a core's gate: the unproven, the wrong, the replayed and the revoked do not, and policies hold on every core. Frames
 // are made by hand, so that a test can say what no client of ours would.
 #include "tests/unit/dataplane/core/core_rig.h"
+#include "wire/identity/box_key.h"
 #include "wire/identity/proof.h"
 #include "wire/identity/secret.h"
 #include "wire/schema/request_generated.h"
@@ -154,6 +155,21 @@ TEST_F(Identity, LetsInWhoProvesAKey) {
         ASSERT_NE(reply->server_proof(), nullptr);
         EXPECT_EQ(reply->server_proof()->size(), 32U);
     }
+}
+
+TEST_F(Identity, LetsInTheBoxItselfWhateverKeysThereAre) {
+    const identity::Bytes32 secret = identity::box_secret(rig.box.master_key);
+    const std::string id(identity::kBoxKeyId);
+    RawClient client(rig, 5000);
+    EXPECT_EQ(client.prove(secret, id.c_str()), Errc::kOk);
+    // No set of keys takes it away, and none brings another under its id.
+    ASSERT_EQ(put_keys(1, {{id.c_str(), "get:*"}}), Errc::kOk);
+    rig.turn(20);
+    RawClient again(rig, 5001);
+    EXPECT_EQ(again.prove(secret, id.c_str()), Errc::kOk);
+    RawClient wrong(rig, 5000);
+    EXPECT_EQ(wrong.prove(filled(1), id.c_str()), Errc::kUnauthenticated);
+    EXPECT_FALSE(client.ended);
 }
 
 TEST_F(Identity, RefusesEverybodyElse) {
