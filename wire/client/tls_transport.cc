@@ -17,7 +17,9 @@ class TlsTransport final : public Transport {
     Result<PipeId> connect(std::string_view address, uint16_t port) override {
         // The name to check is known only here; one box, one address, so the context is made once.
         if (context_ == nullptr) {
-            auto made = tls::TlsContext::client(options_.ca_file, options_.name.empty() ? std::string(address) : options_.name);
+            auto made = options_.certificate_file.empty()
+                            ? tls::TlsContext::client(options_.ca_file, options_.name.empty() ? std::string(address) : options_.name)
+                            : tls::TlsContext::client_of(options_.certificate_file);
             if (!made) return made.error();
             context_ = std::move(*made);
         }
@@ -78,6 +80,7 @@ class TlsTransport final : public Transport {
         return below_->receive_datagrams(pipe, area, lengths);
     }
     void wait(uint64_t timeout_ns) override { below_->wait(timeout_ns); }
+    void wake_on(int fd) override { below_->wake_on(fd); }
     uint64_t monotonic_ns() override { return below_->monotonic_ns(); }
     uint64_t wall_ns() override { return below_->wall_ns(); }
     uint64_t random() override { return below_->random(); }

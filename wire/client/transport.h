@@ -68,6 +68,7 @@ std::unique_ptr<Transport> make_tcp_transport(bool spin = false);
 struct TlsOptions {
     std::string ca_file = {};  // PEM: whom to trust; empty: those whom the system trusts.
     std::string name = {};     // That the box's certificate must bear; empty: the address connected to.
+    std::string certificate_file = {};  // Given: the box must show this very certificate (PEM); the two above don't count.
 };
 /// TLS 1.3 over another transport, for boxes that have a certificate. Datagrams, if used, go as they are. A certificate that does not
 /// fit shows as kTlsFailed from send or receive (detail: X509_V_ERR_*), a CA file that can't be read as kBadCertificate from connect.

@@ -4,6 +4,7 @@
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
@@ -72,7 +73,57 @@ struct PipeBio {
     }
 };
 
-TlsContext::~TlsContext() { SSL_CTX_free(context_); }
+// What OpenSSL asks the context for.
+struct ContextHooks {
+    static int is_pinned(X509_STORE_CTX* shown, void* data) {
+        const X509* certificate = X509_STORE_CTX_get0_cert(shown);
+        const bool same = certificate != nullptr && X509_cmp(certificate, static_cast<const TlsContext*>(data)->pinned_) == 0;
+        X509_STORE_CTX_set_error(shown, same ? X509_V_OK : X509_V_ERR_CERT_UNTRUSTED);
+        return same ? 1 : 0;
+    }
+    static int choose(SSL*, const unsigned char** chosen, unsigned char* chosen_bytes, const unsigned char* offered, unsigned int offered_bytes, void* data) {
+        for (const std::string& wanted : static_cast<const TlsContext*>(data)->protocols_) {
+            // A list of (length, name), checked by OpenSSL.
+            for (unsigned int at = 0; at < offered_bytes; at += 1U + offered[at]) {
+                if (wanted != std::string_view(reinterpret_cast<const char*>(offered) + at + 1, offered[at])) continue;
+                *chosen = offered + at + 1;
+                *chosen_bytes = offered[at];
+                return SSL_TLSEXT_ERR_OK;
+            }
+        }
+        return SSL_TLSEXT_ERR_NOACK;
+    }
+};
+
+TlsContext::~TlsContext() {
+    X509_free(pinned_);
+    SSL_CTX_free(context_);
+}
+
+Result<std::unique_ptr<TlsContext>> TlsContext::client_of(const std::string& certificate_file) {
+    std::unique_ptr<TlsContext> context(new TlsContext);
+    context->context_ = make_context(TLS_client_method());
+    if (context->context_ == nullptr) return Errc::kIo;
+    if (BIO* file = BIO_new_file(certificate_file.c_str(), "r"); file != nullptr) {
+        context->pinned_ = PEM_read_bio_X509(file, nullptr, nullptr, nullptr);
+        BIO_free(file);
+    }
+    ERR_clear_error();
+    if (context->pinned_ == nullptr) return Errc::kBadCertificate;
+    SSL_CTX_set_verify(context->context_, SSL_VERIFY_PEER, nullptr);
+    SSL_CTX_set_cert_verify_callback(context->context_, ContextHooks::is_pinned, context.get());
+    return context;
+}
+
+void TlsContext::serve_web(std::vector<std::string> protocols) {
+    protocols_ = std::move(protocols);
+    SSL_CTX_set_min_proto_version(context_, TLS1_2_VERSION);
+    SSL_CTX_set_cipher_list(context_, "ECDHE+AESGCM:ECDHE+CHACHA20");
+    // A pipe only ever waits for bytes of the other side: nothing is negotiated twice.
+    SSL_CTX_set_options(context_, SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_mode(context_, SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_alpn_select_cb(context_, ContextHooks::choose, this);
+}
 
 Result<std::unique_ptr<TlsContext>> TlsContext::server(const std::string& certificate_file, const std::string& key_file) {
     std::unique_ptr<TlsContext> context(new TlsContext);
@@ -116,6 +167,7 @@ Result<std::unique_ptr<TlsPipe>> TlsPipe::create(const TlsContext& context) {
         return pipe;
     }
     SSL_set_connect_state(pipe->ssl_);
+    if (context.pinned_ != nullptr) return pipe;
     const std::string& name = context.name_;
     bool named = false;
     if (is_address(name)) {
@@ -131,6 +183,13 @@ Result<std::unique_ptr<TlsPipe>> TlsPipe::create(const TlsContext& context) {
 }
 
 TlsPipe::~TlsPipe() { SSL_free(ssl_); }
+
+std::string_view TlsPipe::protocol() const {
+    const unsigned char* name = nullptr;
+    unsigned int bytes = 0;
+    SSL_get0_alpn_selected(ssl_, &name, &bytes);
+    return {reinterpret_cast<const char*>(name), bytes};
+}
 
 int TlsPipe::on_read(std::span<std::byte> target) {
     would_block_ = false;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "wire/base/limits.h"
@@ -15,6 +16,7 @@
 
 struct ssl_ctx_st;
 struct ssl_st;
+struct x509_st;
 
 namespace eagre::tls {
 
@@ -29,16 +31,25 @@ class TlsContext {
     /// Trusts who is signed by one in `ca_file` (PEM; empty: those whom the system trusts) and is called `name` (DNS name or address).
     /// Errors: kBadCertificate (the file cannot be read).
     static Result<std::unique_ptr<TlsContext>> client(const std::string& ca_file, const std::string& name);
+    /// Trusts who shows the very certificate that comes first in `certificate_file` (PEM), and nobody else. Errors: kBadCertificate.
+    static Result<std::unique_ptr<TlsContext>> client_of(const std::string& certificate_file);
+    /// A server for everybody's clients: TLS 1.2 will do, idle pipes keep no buffers, and of the client's list of protocols (ALPN, RFC 7301)
+    /// it takes the first that is in `protocols`, most wanted first. Who brings no list, or none of these, is taken as he is. Before the
+    /// first pipe.
+    void serve_web(std::vector<std::string> protocols);
     ~TlsContext();
     TlsContext(const TlsContext&) = delete;
     TlsContext& operator=(const TlsContext&) = delete;
 
   private:
     friend class TlsPipe;
+    friend struct ContextHooks;
     TlsContext() = default;
     ssl_ctx_st* context_ = nullptr;
     bool server_ = false;
     std::string name_;
+    x509_st* pinned_ = nullptr;  // Null: by name.
+    std::vector<std::string> protocols_;
 };
 
 /// Where a pipe's ciphertext comes from.
@@ -112,6 +123,8 @@ class TlsPipe {
     /// X509_V_ERR_* number, 0 when it was something else), kDisconnected. What there is to say to the other side lies in outgoing().
     Result<bool> handshake(Source& source);
     bool established() const { return established_; }
+    /// What both sides agreed to speak (ALPN); empty: nothing was agreed. Once established.
+    std::string_view protocol() const;
     /// Plaintext into `target`, as much as there is; 0: none now. Errors: kDisconnected (ended, orderly or not).
     Result<size_t> receive(Source& source, std::span<std::byte> target);
     /// Encrypts `plain`, at most kChunkBytes, into outgoing(), which must be empty. The pipe must be established. Errors: kDisconnected.

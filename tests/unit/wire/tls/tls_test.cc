@@ -162,6 +162,19 @@ TEST_F(Tls, ChecksTheName) {
     EXPECT_EQ(TlsPipe::create(*std::move(*TlsContext::client(path("box.pem"), ""))).error().code, Errc::kBadArgument);
 }
 
+TEST_F(Tls, TrustsTheVeryCertificateItWasGiven) {
+    for (const bool same : {true, false}) {
+        set_up("box.pem", "box.example");
+        client_context = std::move(*TlsContext::client_of(path(same ? "box.pem" : "other.pem")));
+        client = std::move(*TlsPipe::create(*client_context));
+        shake_hands();
+        EXPECT_EQ(client->established(), same);
+        EXPECT_EQ(client_error.code, same ? Errc::kOk : Errc::kTlsFailed);
+    }
+    EXPECT_EQ(TlsContext::client_of(path("none.pem")).error().code, Errc::kBadCertificate);
+    EXPECT_EQ(TlsContext::client_of(path("box.key")).error().code, Errc::kBadCertificate);
+}
+
 TEST_F(Tls, TrustsNobodyElse) {
     set_up("other.pem", "box.example");
     shake_hands();
