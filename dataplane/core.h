@@ -76,6 +76,7 @@ class Core : public ingress::FrameHandler, public ingress::DatagramHandler, publ
     shard::Shard* shard(ShardId id) override;
     void drop(reactor::OutletId id) override;
     void children_of(ShardId shard, std::vector<uint64_t>& children) override;
+    uint64_t now_ns() const override { return now_ns_; }
     // -- ingress::FrameHandler
     ingress::Handled on_frame(ingress::Session& session, const frame::FrameHeader& header,
                               std::span<const std::byte> payload) override;
@@ -235,6 +236,7 @@ class Core : public ingress::FrameHandler, public ingress::DatagramHandler, publ
     void release_shards(StreamId stream);
     void report_spent_shards(uint64_t retention_now_ns);
     void begin_dropping(const ColdMessage& message);
+    std::vector<ShardId> droppable(const shard::StreamEntry& stream, const std::vector<ShardId>& spent);
 
     // box_map.cc
     /// Core 0: writes the map when it has changed and its time has come, or at once.
@@ -271,6 +273,7 @@ class Core : public ingress::FrameHandler, public ingress::DatagramHandler, publ
     std::vector<std::pair<CoreIndex, std::unique_ptr<ColdMessage>>> cold_waiting_;
     std::vector<std::byte> cold_payload_;
     std::vector<uint64_t> children_;                // Scratch.
+    std::unordered_map<ShardId, uint64_t> spent_ns_;  // On core 0: when a shard was last called spent.
     shm::ShardStats spare_shard_stats_;             // For shards beyond the board's capacity.
     std::vector<uint32_t> free_stats_slots_;
 

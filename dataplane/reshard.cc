@@ -12,7 +12,8 @@ namespace eagre {
 
 namespace {
 
-constexpr size_t kSpentShardsMax = 256;  // Told at once; the rest a second later.
+constexpr size_t kSpentShardsMax = 256;        // Told at once; the rest a second later.
+constexpr uint64_t kSpentNs = 10'000'000'000ULL;  // What was called spent so long ago, and not since, may have a new retention.
 
 CrashPoint crash_closing("reshard-closing", "the parents take no more batches, no fact is written");
 CrashPoint crash_closed("reshard-parents-closed", "all parents are closed, durably, and no child is open");
@@ -221,18 +222,39 @@ void Core::report_spent_shards(uint64_t retention_now_ns) {
     send_cold(CoreIndex{0}, std::move(message));
 }
 
+// Of those that their cores have just called spent, whose who were merged with them are spent too or gone: parents of one shard go together,
+// so that whoever walks the lineage never sees a hole in the hash range behind it.
+std::vector<ShardId> Core::droppable(const shard::StreamEntry& stream, const std::vector<ShardId>& spent) {
+    std::erase_if(spent_ns_, [&](const auto& each) { return now_ns_ - each.second > kSpentNs; });
+    for (const ShardId id : spent) spent_ns_[id] = now_ns_;
+    const auto holds = [&](ShardId id) {
+        return std::any_of(stream.shards.begin(), stream.shards.end(), [&](const shard::ShardEntry& child) {
+            if (!is_child_of(child, id)) return false;
+            const ShardId other = child.parent == id ? child.adjacent_parent : child.parent;
+            return other.value != 0 && !spent_ns_.contains(other) && entry_of(stream, other) != nullptr;
+        });
+    };
+    std::vector<ShardId> chosen;
+    for (const shard::ShardEntry& entry : stream.shards) {
+        if (spent_ns_.contains(entry.id) && !holds(entry.id)) chosen.push_back(entry.id);
+    }
+    return chosen;
+}
+
 // On core 0, which serialises all changes of a stream. A busy stream's shards are reported again.
 void Core::begin_dropping(const ColdMessage& message) {
     const shard::StreamEntry* known = directory_.find(message.stream_id);
-    if (known == nullptr || stream_is_changing(message.stream_id) || commands_.size() >= kCommandPendingMax) return;
+    if (known == nullptr) return;
+    const std::vector<ShardId> chosen = droppable(*known, message.shards);
+    if (chosen.empty() || stream_is_changing(message.stream_id) || commands_.size() >= kCommandPendingMax) return;
     CommandPending pending;
     pending.token = next_token_++;
     pending.stream_id = message.stream_id;
     pending.epoch = epoch_;
-    pending.shards = message.shards;
+    pending.shards = chosen;
     auto left = std::make_shared<shard::StreamEntry>(*known);
     std::erase_if(left->shards, [&](const shard::ShardEntry& entry) {
-        return std::find(message.shards.begin(), message.shards.end(), entry.id) != message.shards.end();
+        return std::find(chosen.begin(), chosen.end(), entry.id) != chosen.end();
     });
     left->index();
     pending.stream = std::move(left);

@@ -257,5 +257,36 @@ TEST(Reshard, AClosedShardIsForgottenWhenRetentionHasTakenAllOfIt) {
     EXPECT_EQ(reshard(rig, control, {{3, kLowHalf, 2, 0, 0}, {4, kHighHalf, 2, 0, 1}}), Errc::kOk);
 }
 
+TEST(Reshard, ShardsThatWereMergedAreForgottenTogether) {
+    CoreRig rig(2);
+    FrameClient& control = rig.connect_control();
+    constexpr uint64_t kRetentionMs = 3000;
+    {
+        flatbuffers::FlatBufferBuilder builder;
+        const std::vector<flatbuffers::Offset<wire::ShardInfo>> list{
+            wire::CreateShardInfo(builder, 1, 0, 0, kLowHalf.ending.high, kLowHalf.ending.low, 0, 0, true, true, 0),
+            wire::CreateShardInfo(builder, 2, kHighHalf.starting.high, 0, UINT64_MAX, UINT64_MAX, 0, 0, true, true, 1)};
+        const auto stream =
+            wire::CreateStreamInfo(builder, 1, builder.CreateString("ticks"), 1, kRetentionMs, 0, 0, builder.CreateVector(list));
+        builder.Finish(wire::CreateCommand(builder, ++rig.command_id, 1, wire::CommandOp::OpenStream, stream));
+        ASSERT_EQ(rig.command(control, builder), Errc::kOk);
+    }
+    ASSERT_EQ(reshard(rig, control, {{3, kAll, 1, 2, 0}}), Errc::kOk);
+    rig.turn(100);
+    const auto live_for = [&rig](uint64_t ms, const std::vector<uint32_t>& cores) {
+        for (uint64_t i = 0; i < ms / 50; ++i) {
+            rig.world.advance(50'000'000);
+            rig.turn(2, cores);
+        }
+    };
+    // The core of one of them does not say that it is spent.
+    live_for(kRetentionMs * 3, {0});
+    ASSERT_NE(rig.cores[0]->shard(ShardId{1}), nullptr);
+    ASSERT_NE(rig.cores[1]->shard(ShardId{2}), nullptr);
+    live_for(kRetentionMs, {});
+    EXPECT_EQ(rig.cores[0]->shard(ShardId{1}), nullptr);
+    EXPECT_EQ(rig.cores[1]->shard(ShardId{2}), nullptr);
+}
+
 }  // namespace
 }  // namespace eagre
