@@ -24,6 +24,9 @@ struct Fanout::Subscription {
     uint64_t record_count_left = 0;     // kRead; UINT64_MAX: no limit.
     uint64_t delivered_count = 0;
     std::unique_ptr<ShardReader> reader;
+    uint64_t owner = 0;                 // Of kSubscribe; 0: nobody that it would exclude.
+    uint64_t opened_ns = 0;
+    Errc stopped = Errc::kOk;           // Why, when record_count_left was made 0.
     // A delivery that the socket took only in part. Its rest goes first, byte for byte as begun.
     bool mid_frame = false;
     FrameHeader mid_header;
@@ -46,6 +49,13 @@ Status Fanout::open(reactor::OutletId outlet, const FrameHeader& request) {
     if (shard == nullptr) return Errc::kUnknownShard;
     if (find(outlet, request.correlation) != kNone) return Errc::kBadArgument;
     if (request.sequence > shard->durable.value) return error_of(Errc::kSequenceInFuture, shard->durable.value);
+    const uint64_t owner = request.kind == FrameKind::kSubscribe ? request.detail : 0;
+    const uint32_t earlier = owner == 0 ? kNone : find_owned(*shard, owner);
+    const uint64_t now_ns = surroundings_.now_ns();
+    if (earlier != kNone) {
+        const uint64_t age_ns = now_ns - table_[earlier]->opened_ns;
+        if (age_ns < kTakeOverNs) return error_of(Errc::kSubscribed, kTakeOverNs - age_ns);
+    }
     if (free_.empty()) {
         if (table_.size() == kSubscriptionCountMax) return error_of(Errc::kLimitExceeded, kSubscriptionCountMax);
         free_.push_back(static_cast<uint32_t>(table_.size()));
@@ -53,6 +63,7 @@ Status Fanout::open(reactor::OutletId outlet, const FrameHeader& request) {
     }
     auto reader = shard->journal->open_reader(shard->facts.shard, SequenceNumber{request.sequence});
     if (!reader) return reader.error();
+    if (earlier != kNone) stop(earlier, Errc::kSubscriptionTaken);
     const uint32_t index = free_.back();
     free_.pop_back();
     Subscription& subscription = *table_[index];
@@ -65,11 +76,22 @@ Status Fanout::open(reactor::OutletId outlet, const FrameHeader& request) {
     subscription.credit_bytes = static_cast<int64_t>(std::min<uint64_t>(request.number, INT64_MAX / 2));
     subscription.record_count_left = subscription.one_shot && request.record_count != 0 ? request.record_count : UINT64_MAX;
     subscription.reader = std::move(*reader);
+    subscription.owner = owner;
+    subscription.opened_ns = now_ns;
     shard->watchers.push_back(index);
     if (by_slot_.size() <= outlet.slot) by_slot_.resize(outlet.slot + 1);
     by_slot_[outlet.slot].push_back(index);
     ++count_;
     stats_.subscriptions = count_;
+    if (reactor::Outlet* to = owner == 0 ? nullptr : surroundings_.outlet(outlet); to != nullptr) {
+        FrameHeader begun;
+        begun.kind = FrameKind::kSubscribed;
+        begun.correlation = request.correlation;
+        begun.shard = request.shard;
+        begun.number = shard->durable.value;
+        begun.sequence = request.sequence;
+        to->push(begun);
+    }
     make_ready(index);
     return {};
 }
@@ -84,13 +106,17 @@ void Fanout::credit(reactor::OutletId outlet, const FrameHeader& request) {
 }
 
 void Fanout::close(reactor::OutletId outlet, uint64_t correlation) {
-    const uint32_t index = find(outlet, correlation);
-    if (index == kNone) return;
+    if (const uint32_t index = find(outlet, correlation); index != kNone) stop(index, Errc::kOk);
+}
+
+void Fanout::stop(uint32_t index, Errc why) {
     // In the middle of a frame the rest must go out first; then pump ends it.
     if (table_[index]->mid_frame) {
         table_[index]->record_count_left = 0;
+        table_[index]->stopped = why;
+        table_[index]->owner = 0;
     } else {
-        end(index, error_of(Errc::kOk));
+        end(index, error_of(why));
     }
 }
 
@@ -238,7 +264,7 @@ Fanout::Outcome Fanout::pump_one(uint32_t index) {
         // Nothing gathered and no run at hand: why?
         if (exhausted) {
             if (subscription.one_shot || subscription.record_count_left == 0) {
-                end(index, error_of(Errc::kOk));
+                end(index, error_of(subscription.stopped));
                 return Outcome::kEnded;
             }
             return Outcome::kParked;  // Until more credit.
@@ -330,6 +356,11 @@ uint32_t Fanout::find(reactor::OutletId outlet, uint64_t correlation) const {
         if (table_[index]->outlet == outlet && table_[index]->correlation == correlation) return index;
     }
     return kNone;
+}
+
+uint32_t Fanout::find_owned(const shard::Shard& shard, uint64_t owner) const {
+    const auto found = std::find_if(shard.watchers.begin(), shard.watchers.end(), [&](uint32_t index) { return table_[index]->owner == owner; });
+    return found == shard.watchers.end() ? kNone : *found;
 }
 
 void Fanout::make_ready(uint32_t index) {

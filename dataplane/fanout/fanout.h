@@ -27,6 +27,7 @@ inline constexpr size_t kPumpBytes = 1 * kMiB;           // Per turn and subscri
 inline constexpr size_t kPumpRunsMax = 31;               // Two slices each, within the 64 of Connections::send.
 inline constexpr size_t kStageBytes = 256 * kKiB;        // Small runs read from the device are gathered here.
 inline constexpr size_t kStageRunBytesMax = 8 * kKiB;
+inline constexpr uint64_t kTakeOverNs = 5'000'000'000;   // So old a subscription is when a later one of its owner takes over.
 
 /// How fan-out reaches connections and shards, which it doesn't own.
 class Surroundings {
@@ -40,6 +41,8 @@ class Surroundings {
     /// Fills `children` with the ids of the shards that `shard` was split or merged into; none while the map with them is
     /// not there yet.
     virtual void children_of(ShardId shard, std::vector<uint64_t>& children) = 0;
+    /// Monotonic.
+    virtual uint64_t now_ns() const = 0;
 };
 
 class Fanout {
@@ -47,7 +50,8 @@ class Fanout {
     Fanout(Surroundings& surroundings, io::Connections& connections, shm::CoreStats& stats);
     ~Fanout();
 
-    /// Takes a kSubscribe or kRead. Errors: kUnknownShard, kLimitExceeded, kSequenceInFuture (detail = tail), kBadArgument.
+    /// Takes a kSubscribe or kRead. Errors: kUnknownShard, kLimitExceeded, kSequenceInFuture (detail = tail), kBadArgument, kSubscribed
+    /// (its owner has a subscription to the shard that is younger than kTakeOverNs; detail = ns left).
     Status open(reactor::OutletId outlet, const frame::FrameHeader& request);
     /// kCredit; unknown subscriptions are ignored (it may just have ended).
     void credit(reactor::OutletId outlet, const frame::FrameHeader& request);
@@ -74,6 +78,9 @@ class Fanout {
     /// Index of a subscription, kNone when there is none.
     static constexpr uint32_t kNone = UINT32_MAX;
     uint32_t find(reactor::OutletId outlet, uint64_t correlation) const;
+    uint32_t find_owned(const shard::Shard& shard, uint64_t owner) const;
+    /// Ends a subscription now, or when the frame that it has begun is out.
+    void stop(uint32_t index, Errc why);
     void make_ready(uint32_t index);
     Outcome pump_one(uint32_t index);
     Outcome send_gathered(Subscription& subscription, reactor::Outlet& outlet, size_t run_count);

@@ -74,6 +74,9 @@ constexpr ErrcText kTexts[] = {
     {Errc::kMemberReplaced, false, "MemberReplaced", "another process has joined the group under this member's name: give each its own"},
     {Errc::kLeaseLost, false, "LeaseLost", "the shard has been leased to another member: stop reading it; what is not checkpointed is read again there"},
     {Errc::kCheckpointBehind, false, "CheckpointBehind", "a checkpoint does not run backwards: to read again use 'eagre group reset'"},
+    {Errc::kNoteChanged, false, "NoteChanged", "the note has changed since it was read: read it again"},
+    {Errc::kSubscribed, false, "Subscribed", "another subscription of this owner to the shard has just begun: stop it, or try again in a few seconds to take over"},
+    {Errc::kSubscriptionTaken, false, "SubscriptionTaken", "a later subscription of the same owner to the shard has taken over"},
 };
 
 const ErrcText* find(Errc code) {

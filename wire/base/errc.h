@@ -80,6 +80,11 @@ enum class Errc : uint16_t {
     kMemberReplaced = 114,    // Caller: another process has joined under this member's name. Do not join again.
     kLeaseLost = 115,         // Caller: the shard has been leased anew; detail = the token that counts now. Stop reading it.
     kCheckpointBehind = 116,  // Caller: below the checkpoint that the lease has; detail = that.
+    // -- Notes.
+    kNoteChanged = 117,       // Caller: the note is not as it was when it was read; detail = its revision now, 0: it is not there.
+    // -- Subscriptions with an owner.
+    kSubscribed = 120,        // Caller: the owner's subscription to the shard has just begun; detail = ns until it may be taken over. ResourceInUseException.
+    kSubscriptionTaken = 121, // Nobody's fault: a later subscription of the same owner has taken over. ResourceInUseException.
 };
 
 /// Name as in the source without the k, for logs and JSON ("ShardClosed").

@@ -41,6 +41,14 @@ inline constexpr uint32_t kTagCountMax = 50;                               // Ki
 inline constexpr uint32_t kTagKeyCharactersMax = 128;
 inline constexpr uint32_t kTagValueCharactersMax = 256;
 
+// -- Notes: what programs keep beside streams. All of a box fit one answer.
+inline constexpr size_t kNoteNameBytesMax = 256;
+inline constexpr size_t kNoteTextBytesMax = 24 * kKiB;
+inline constexpr uint32_t kBoxNoteCountMax = 16384;
+inline constexpr size_t kNoteOverheadBytes = 192;                          // Of one in an answer, with its stream's name.
+inline constexpr size_t kBoxNoteBytesMax = 3 * kMiB;                       // Names, texts and overhead.
+static_assert(kBoxNoteBytesMax + kMiB / 2 <= kListPayloadBytesMax);
+
 // -- Consumer groups.
 inline constexpr size_t kGroupNameBytesMax = 128;                          // As a stream's.
 inline constexpr size_t kMemberNameBytesMax = 128;

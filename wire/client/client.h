@@ -37,6 +37,7 @@ struct ShardDescription {
     SequenceNumber trim_horizon;
     SequenceNumber next_sequence;
     SequenceNumber first_sequence;
+    uint64_t opened_ns = 0;  // Wall clock of its opening: not after its first record's arrival, not before its parents' last.
     uint32_t ordinal = 0;  // Among all shards that the stream ever had, from 1; 0: made by an older Eagre.
 };
 
@@ -114,6 +115,7 @@ class Client {
 
     /// Does not wait: `stream` is its map, as describe() or a Fetcher told it; when it is stale the box says so.
     virtual std::unique_ptr<Producer> make_producer(const StreamDescription& stream, const ProducerOptions& options) = 0;
+    virtual std::unique_ptr<Consumer> make_consumer(const StreamDescription& stream, const ConsumerOptions& options) = 0;
     /// For single questions (fetcher.h).
     virtual std::unique_ptr<Fetcher> make_fetcher() = 0;
 
@@ -199,6 +201,10 @@ struct ConsumerOptions {
     uint32_t credit_bytes = 4 * 1024 * 1024;        // Per shard: what may be on its way.
     uint64_t pull_bytes = 1024 * 1024;              // kPull: bytes per read.
     uint64_t pull_interval_ns = 1'000'000;          // kPull: pause at the tail.
+    /// kSubscribe: who reads, 0: nobody in particular. An owner has one subscription to a shard at a time: a later one takes over when the
+    /// first is 5 s old (on_event: kSubscriptionTaken), and is refused before (kSubscribed; detail = ns to wait). Both end the reading of
+    /// that shard. That a subscription has begun is told by on_event with kOk.
+    uint64_t owner = 0;
 };
 
 /// One run as delivered. `batch` is verified; records before `skip` were not asked for.
@@ -225,7 +231,7 @@ class Consumer {
     virtual ~Consumer() = default;
     /// Called from Client::poll(): runs of one shard in order, without a gap. The views die with the call.
     virtual void on_delivery(std::function<void(const Delivery&)> callback) = 0;
-    /// Something the application must know: kShardClosed, kSequenceTrimmed, kDamaged (reading goes on behind
+    /// Something the application must know: kOk, kSubscribed, kSubscriptionTaken (ConsumerOptions::owner), kShardClosed, kSequenceTrimmed, kDamaged (reading goes on behind
     /// `error.detail`), kUnavailable and kJournalFailed (once, until the shard has been readable again), kUnknownShard (retention took all of it), kUnknownStream (deleted; told once, and nothing more comes).
     /// Reading of the other shards goes on.
     /// kShardClosed comes once, after the last record of a shard that was split or merged: position() stays behind that

@@ -56,6 +56,7 @@ StreamDescription describe_stream_info(const wire::StreamInfo& info) {
         shard.trim_horizon = SequenceNumber{each->trim_horizon()};
         shard.next_sequence = SequenceNumber{each->next_sequence()};
         shard.first_sequence = SequenceNumber{each->first_sequence()};
+        shard.opened_ns = each->opened_ns();
         shard.ordinal = each->ordinal();
         stream.shards.push_back(shard);
     }
@@ -325,6 +326,11 @@ Result<std::unique_ptr<Producer>> ClientImpl::make_producer(std::string_view str
 std::unique_ptr<Producer> ClientImpl::make_producer(const StreamDescription& stream, const ProducerOptions& options) {
     streams_.insert(stream.name);
     return make_producer_impl(*this, stream, options);
+}
+
+std::unique_ptr<Consumer> ClientImpl::make_consumer(const StreamDescription& stream, const ConsumerOptions& options) {
+    streams_.insert(stream.name);
+    return make_consumer_impl(*this, stream, options);
 }
 
 Result<std::unique_ptr<Consumer>> ClientImpl::make_consumer(std::string_view stream, const ConsumerOptions& options) {

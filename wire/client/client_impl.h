@@ -49,6 +49,7 @@ class ClientImpl final : public Client, public ConnectionEvents {
     Result<std::unique_ptr<Producer>> make_producer(std::string_view stream, const ProducerOptions& options) override;
     Result<std::unique_ptr<Consumer>> make_consumer(std::string_view stream, const ConsumerOptions& options) override;
     std::unique_ptr<Producer> make_producer(const StreamDescription& stream, const ProducerOptions& options) override;
+    std::unique_ptr<Consumer> make_consumer(const StreamDescription& stream, const ConsumerOptions& options) override;
     std::unique_ptr<Fetcher> make_fetcher() override;
     Transport& transport() override { return *transport_; }
     uint64_t incarnation() const override { return incarnation_; }

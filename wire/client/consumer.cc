@@ -214,6 +214,9 @@ class ConsumerImpl final : public Consumer, public Asker {
             case FrameKind::kLocateReply:
                 if (reader.state == Reader::State::kLocating) located(reader, header);
                 return;
+            case FrameKind::kSubscribed:
+                if (reader.state == Reader::State::kReading) subscribed(reader, header);
+                return;
             case FrameKind::kReadEnd:
             case FrameKind::kDeliverEnd:
                 if (reader.state == Reader::State::kReading) ended(reader, header, payload);
@@ -303,10 +306,18 @@ class ConsumerImpl final : public Consumer, public Asker {
             header.kind = pull ? FrameKind::kRead : FrameKind::kSubscribe;
             header.number = pull ? options_.pull_bytes : options_.credit_bytes;
             header.sequence = reader.wanted;
+            if (!pull) header.detail = options_.owner;
             reader.uncredited_bytes = 0;
             reader.state = Reader::State::kReading;
         }
         connection.push(header);
+    }
+
+    void subscribed(Reader& reader, const FrameHeader& header) {
+        reader.tail = std::max(reader.tail, header.number);
+        reader.tail_known = true;
+        reader.unavailable = false;
+        tell(reader, error_of(Errc::kOk));
     }
 
     void pause(Reader& reader, Reader::State state) {

@@ -30,13 +30,14 @@ enum class FrameKind : uint8_t {
     kLocateReply = 8,      // header only
     kRead = 9,             // header only: kDeliver*, then kReadEnd
     kReadEnd = 10,         // header only; with kShardClosed the payload is the ids of the children, 8 bytes each
-    kSubscribe = 11,       // header only: kDeliver* as credit allows, kDeliverEnd when it is over
+    kSubscribe = 11,       // header only: kSubscribed if it has an owner, kDeliver* as credit allows, kDeliverEnd when it is over
     kCredit = 12,          // header only: more credit for a subscription
     kUnsubscribe = 13,     // header only -> kDeliverEnd with kOk
     kDeliver = 14,         // payload Batch as stored: one run
     kDeliverEnd = 15,      // as kReadEnd
     kOpenDatagrams = 16,   // payload OpenDatagrams (TCP only) -> kDatagramsOpened: the session's token for datagrams
     kDatagramsOpened = 17, // payload DatagramsOpened
+    kSubscribed = 18,      // header only: a subscription with an owner has begun
     kCommand = 20,         // payload Command (control socket only) -> kCommandReply
     kCommandReply = 21,    // payload CommandReply
     kChallenge = 24,       // payload Challenge: answer to a hello that names a key
@@ -77,7 +78,8 @@ enum class Position : uint16_t {
 ///  LocateReply  shard    Error::detail   durable tail     next to read        -
 ///  Read         shard    -               max bytes        first wanted        max records (0: no limit)
 ///  ReadEnd      shard    Error::detail   durable tail     next to read        records delivered
-///  Subscribe    shard    -               credit bytes     first wanted        -
+///  Subscribe    shard    owner           credit bytes     first wanted        -
+///  Subscribed   shard    -               durable tail     next to read        -
 ///  Credit       shard    -               credit bytes     -                   -
 ///  Deliver      shard    arrival ns      durable tail     first in the run    records in the run
 ///  DeliverEnd   shard    Error::detail   durable tail     next to read        -
@@ -88,7 +90,8 @@ enum class Position : uint16_t {
 ///
 /// "Durable tail" is the sequence number that the next durable record will get. A reader that asked for a number in
 /// the middle of a run gets the whole run and skips (wanted - sequence) records. A subscription is named by the
-/// correlation id of its kSubscribe; all its frames carry that id. Each kDeliver is charged its header and payload.
+/// correlation id of its kSubscribe; all its frames carry that id. Each kDeliver is charged its header and payload. An owner
+/// (0: none) has one subscription to a shard at a time: a later one takes over when the first is 5 s old, and is refused before.
 struct FrameHeader {
     uint32_t magic = kMagic;
     uint8_t version = kVersion;
