@@ -180,6 +180,13 @@ class Controller {
     void push_keys();
     void take_keys_reply(const channel::Event& event);
 
+    // -- Notes (controller_notes.cc).
+    bool advance_note(Pending& pending);
+    bool finish_notes(const Pending& pending);
+    Status put_note(const admin::Request& request, StreamId stream);
+    /// Errors: kBadArgument, kNoteChanged, kLimitExceeded.
+    Status add_note(const admin::Request& request, StreamId stream, catalog::Change& change);
+
     // -- Consumer groups (controller_groups.cc).
     /// Where a group is to begin, shard by shard.
     struct Seek {

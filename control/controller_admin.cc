@@ -17,7 +17,7 @@ using wire::AdminOp;
 
 bool is_read(AdminOp op) {
     return op == AdminOp::ListStreams || op == AdminOp::DescribeStream || op == AdminOp::ListKeys ||
-           op == AdminOp::ListGroups || op == AdminOp::DescribeGroup;
+           op == AdminOp::ListGroups || op == AdminOp::DescribeGroup || op == AdminOp::ListNotes;
 }
 
 bool is_reshard(AdminOp op) {
@@ -210,6 +210,10 @@ bool Controller::advance(Pending& pending) {
         case AdminOp::ListGroups:
         case AdminOp::DescribeGroup:
             return advance_group_read(pending);
+        case AdminOp::ListNotes:
+        case AdminOp::PutNote:
+        case AdminOp::DeleteNote:
+            return advance_note(pending);
         default:
             return finish(pending, error_of(Errc::kBadArgument));
     }
@@ -411,8 +415,12 @@ bool Controller::start_create(Pending& pending) {
         return overdue(pending) && finish(pending, error_of(Errc::kBusy));
     }
     if (same == nullptr || !streams::is_repeat_of(*same, request)) {
-        const auto change = streams::plan_create(table_, facts_, request, transport_.wall_ns());
+        auto change = streams::plan_create(table_, facts_, request, transport_.wall_ns());
         if (!change) return finish(pending, change.error());
+        if (!pending.request.note_name.empty()) {
+            const Status added = add_note(pending.request, change->put_streams.front().id, *change);
+            if (!added) return finish(pending, added.error());
+        }
         const auto applied = catalog_.apply(*change);
         if (!applied) return finish(pending, applied.error());
         if (!*applied) return finish(pending, error_of(Errc::kBusy));

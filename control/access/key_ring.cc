@@ -104,17 +104,29 @@ Result<PlannedKey> plan_rotate(const std::vector<KeyRow>& rows, const MetaRow& m
     return planned(meta, std::move(row), identity::secret_text(random.secret));
 }
 
+Result<Bytes32> open_secret(const std::string& id, uint64_t generation, const std::vector<std::byte>& sealed,
+                            const Bytes32& master) {
+    KeyRow row;
+    row.id = id;
+    row.generation = generation;
+    auto secret = identity::open(identity::derive(master, kSecretLabel), identity::bytes_of(bound_text(row)), sealed);
+    if (!secret) return secret.error();
+    if (secret->size() != sizeof(Bytes32)) return Errc::kCorruptDirectory;
+    Bytes32 plain;
+    std::copy(secret->begin(), secret->end(), plain.begin());
+    identity::wipe(*secret);
+    return plain;
+}
+
 identity::KeySet key_set_of(const std::vector<KeyRow>& rows, uint64_t number,
                             const Bytes32& master, std::vector<std::string>& unreadable) {
     identity::KeySet set;
     set.number = number;
-    const Bytes32 sealing_key = identity::derive(master, kSecretLabel);
     for (const KeyRow& row : rows) {
         if (row.revoked_ns != 0) continue;
-        auto secret = identity::open(sealing_key, identity::bytes_of(bound_text(row)),
-                                     row.sealed_secret);
+        auto plain = open_secret(row.id, row.generation, row.sealed_secret, master);
         auto policy = identity::Policy::parse(row.allow);
-        if (!secret || secret->size() != sizeof(Bytes32) || !policy) {
+        if (!plain || !policy) {
             unreadable.push_back(row.name);
             continue;
         }
@@ -123,11 +135,8 @@ identity::KeySet key_set_of(const std::vector<KeyRow>& rows, uint64_t number,
         key->name = row.name;
         key->generation = row.generation;
         key->expires_ns = row.expires_ns;
-        Bytes32 plain;
-        std::copy(secret->begin(), secret->end(), plain.begin());
-        key->verifier = identity::verifier_of(plain);
-        identity::wipe(plain);
-        identity::wipe(*secret);
+        key->verifier = identity::verifier_of(*plain);
+        identity::wipe(*plain);
         key->policy = std::move(*policy);
         set.keys.emplace(row.id, std::move(key));
     }

@@ -49,6 +49,10 @@ Result<PlannedKey> plan_rotate(const std::vector<catalog::KeyRow>& rows,
                                const catalog::MetaRow& meta, std::string_view name,
                                const identity::Bytes32& master, const Randomness& random);
 
+/// A row's secret, in the clear, for whoever holds the key file. Errors: kCorruptDirectory (another key file, or another row's).
+Result<identity::Bytes32> open_secret(const std::string& id, uint64_t generation, const std::vector<std::byte>& sealed,
+                                      const identity::Bytes32& master);
+
 /// The keys in use, as the dataplane is to have them. A row whose secret does not open (another key
 /// file than the one it was sealed under) is left out and named in `unreadable`.
 identity::KeySet key_set_of(const std::vector<catalog::KeyRow>& rows, uint64_t number,

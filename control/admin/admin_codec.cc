@@ -74,6 +74,13 @@ Result<Request> decode_request(std::span<const std::byte> payload) {
     request.heartbeat_ms = table->heartbeat_ms();
     for (uint32_t i = 0; table->journals() != nullptr && i < table->journals()->size(); ++i)
         request.journals.emplace_back(table->journals()->Get(i));
+    if (const wire::Note* note = table->note(); note != nullptr) {
+        const auto said = [](const flatbuffers::String* text) { return text == nullptr ? std::string() : text->str(); };
+        request.name = said(note->stream());
+        request.note_name = said(note->name());
+        request.note_text = said(note->text());
+        request.note_revision = note->revision();
+    }
     if (table->has_split_at()) request.split_at = HashKey{table->split_at_high(), table->split_at_low()};
     return request;
 }
@@ -91,9 +98,10 @@ std::vector<std::byte> encode_answer(const Answer& answer) {
         const auto id = builder.CreateString(row.id);
         const auto name = builder.CreateString(row.name);
         const auto allow = builder.CreateString(row.allow);
+        const auto sealed = builder.CreateVector(reinterpret_cast<const uint8_t*>(row.sealed_secret.data()), row.sealed_secret.size());
         key_offsets.push_back(wire::CreateKeyAnswer(builder, id, name, allow, row.created_ns,
                                                     row.expires_ns, row.revoked_ns,
-                                                    row.generation));
+                                                    row.generation, sealed));
     }
     const auto keys = builder.CreateVector(key_offsets);
     const auto secret = builder.CreateString(answer.secret);
@@ -119,11 +127,19 @@ std::vector<std::byte> encode_answer(const Answer& answer) {
                                                      each.from.value, each.to.value));
     }
     const auto moves = builder.CreateVector(move_offsets);
+    std::vector<flatbuffers::Offset<wire::Note>> note_offsets;
+    for (const NoteAnswer& each : answer.notes) {
+        const auto stream = builder.CreateSharedString(each.stream);
+        const auto name = builder.CreateString(each.note.name);
+        const auto text = builder.CreateString(each.note.text);
+        note_offsets.push_back(wire::CreateNote(builder, stream, name, text, each.note.revision));
+    }
+    const auto notes = builder.CreateVector(note_offsets);
     const auto journals = builder.CreateVector(journal_offsets);
     const auto directories = builder.CreateVector(directory_offsets);
     builder.Finish(wire::CreateAdminReply(builder, static_cast<uint16_t>(answer.error.code),
                                           answer.error.detail, message, streams, keys, secret,
-                                          groups, journals, directories, moves));
+                                          groups, journals, directories, moves, notes));
     std::vector<std::byte> bytes(builder.GetSize());
     std::memcpy(bytes.data(), builder.GetBufferPointer(), bytes.size());
     return bytes;

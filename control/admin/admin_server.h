@@ -60,6 +60,10 @@ struct Request {
     uint32_t heartbeat_ms = 0;
     std::vector<JournalId> journals;  // MoveShards: where each is to go on.
     std::optional<HashKey> split_at;  // SplitShard: first hash key of the upper child.
+    // PutNote, DeleteNote, ListNotes: of the stream `name`, or of the box where it is empty.
+    std::string note_name;
+    std::string note_text;
+    uint64_t note_revision = 0;
 };
 
 /// A stream as it is told to people: the shards may be left out, their number not.
@@ -107,16 +111,22 @@ struct GroupAnswer {
     std::vector<GroupShardAnswer> shards;
 };
 
+struct NoteAnswer {
+    std::string stream;  // Empty: the box.
+    catalog::NoteRow note;
+};
+
 struct Answer {
     Error error;
     std::string message;  // A sentence for people.
     std::vector<StreamAnswer> streams;
-    std::vector<catalog::KeyRow> keys;  // Told without their secrets.
+    std::vector<catalog::KeyRow> keys;  // Told with their secrets sealed.
     std::string secret;                 // Of a new key, or the new one of an old key.
     std::vector<GroupAnswer> groups;
     std::vector<streams::JournalFact> journals;  // Where shards may lie.
     std::vector<streams::DirectoryFact> directories;
     std::vector<streams::Move> moves;
+    std::vector<NoteAnswer> notes;
 };
 
 class AdminServer {

@@ -107,6 +107,14 @@ struct MemberRow {
     friend bool operator==(const MemberRow&, const MemberRow&) = default;
 };
 
+/// What a program keeps beside a stream, or beside the box (stream 0): a document under a name, of which Eagre knows no more.
+struct NoteRow {
+    StreamId stream;
+    std::string name;  // One note of each name on a stream.
+    std::string text;
+    uint64_t revision = 0;  // As in StreamRow.
+};
+
 struct MetaRow {
     Epoch epoch;             // Last one taken.
     StreamId stream_id_max;  // Highest ever handed out.
@@ -129,9 +137,15 @@ struct KeyVersion {
     uint64_t revision = 0;
 };
 
+struct NoteVersion {
+    StreamId stream;
+    std::string name;
+    uint64_t revision = 0;
+};
+
 /// One compare-and-swap over several rows. The revision in each put row and in `put_meta` is the
 /// one expected to be stored (0: no such row yet); a shard is guarded by the row of its stream, leases
-/// and members by there being their group. Groups go with their stream.
+/// and members by there being their group. Groups and notes go with their stream.
 /// Deletions are applied before puts, puts in order.
 struct Change {
     std::vector<StreamVersion> delete_streams;  // With their shards.
@@ -147,10 +161,12 @@ struct Change {
     std::vector<LeaseRow> put_leases;
     std::vector<MemberRow> delete_members;  // Named by group and name.
     std::vector<MemberRow> put_members;
+    std::vector<NoteVersion> delete_notes;
+    std::vector<NoteRow> put_notes;
     bool empty() const {
         return delete_streams.empty() && delete_shards.empty() && put_streams.empty() &&
                put_shards.empty() && !put_meta && delete_keys.empty() && put_keys.empty() &&
-               !has_groups();
+               delete_notes.empty() && put_notes.empty() && !has_groups();
     }
     bool has_groups() const {
         return !delete_groups.empty() || !put_groups.empty() || !delete_leases.empty() ||
@@ -179,6 +195,8 @@ class Catalog {
     virtual Result<std::vector<GroupRow>> groups() = 0;
     virtual Result<std::vector<LeaseRow>> leases(GroupId group) = 0;
     virtual Result<std::vector<MemberRow>> members(GroupId group) = 0;
+    /// Of all streams and of the box: by stream and name.
+    virtual Result<std::vector<NoteRow>> notes() = 0;
     /// Applies `change` and returns true when it is durable; false, and nothing is changed, when a
     /// revision is not the expected one. Errors: kStreamExists, kKeyExists, kGroupExists (the name belongs to another id),
     /// kDiskFull, kIo, kCorruptDirectory. Nothing is changed then.

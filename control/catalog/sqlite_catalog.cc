@@ -8,6 +8,7 @@
 
 #include "control/catalog/sqlite_groups.h"
 #include "control/catalog/sqlite_handle.h"
+#include "control/catalog/sqlite_notes.h"
 #include "control/catalog/sqlite_schema.h"
 #include "control/log/log.h"
 #include "wire/base/assert.h"
@@ -50,6 +51,7 @@ class SqliteCatalog final : public Catalog {
     Result<std::vector<MemberRow>> members(GroupId group) override {
         return read_members(db_.get(), group);
     }
+    Result<std::vector<NoteRow>> notes() override { return read_notes(db_.get()); }
     Result<bool> apply(const Change& change) override;
     void watch(Watcher* watcher) override { watcher_ = watcher; }
 
@@ -242,6 +244,8 @@ Result<bool> SqliteCatalog::apply_rows(Change& change) {
         const auto expected = key_revision_is(row.id, row.revision);
         if (!expected || !*expected) return expected;
     }
+    const auto notes_expected = note_revisions_are(db_.get(), change);
+    if (!notes_expected || !*notes_expected) return notes_expected;
     const auto groups_expected = group_revisions_are(db_.get(), change);
     if (!groups_expected || !*groups_expected) return groups_expected;
     Statement next(db_.get(), "UPDATE revision SET value = value + 1 RETURNING value");
@@ -265,6 +269,8 @@ Result<bool> SqliteCatalog::apply_rows(Change& change) {
         row.revision = revision;
         if (const auto put = put_key(row); !put) return put.error();
     }
+    for (NoteRow& row : change.put_notes) row.revision = revision;
+    if (const auto written = write_notes(db_.get(), change); !written) return written.error();
     if (!change.has_groups()) return true;
     for (GroupRow& row : change.put_groups) row.revision = revision;
     if (const auto written = write_groups(db_.get(), change); !written) return written.error();
@@ -413,6 +419,7 @@ Result<std::unique_ptr<SqliteCatalog>> open_checked(const std::string& path) {
     }
     if (const auto meta = catalog->meta(); !meta) return meta.error();
     if (const auto keys = catalog->keys(); !keys) return keys.error();
+    if (const auto notes = catalog->notes(); !notes) return notes.error();
     const auto groups = catalog->groups();
     if (!groups) return groups.error();
     for (const GroupRow& group : *groups) {

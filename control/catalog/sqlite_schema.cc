@@ -57,6 +57,9 @@ constexpr std::array<const char*, kSchemaVersion> kSteps = {
     "ALTER TABLE streams ADD COLUMN scale_target INTEGER NOT NULL DEFAULT 0;",
     // The number of a shard in its stream; 0 of those that were there before.
     "ALTER TABLE shards ADD COLUMN ordinal INTEGER NOT NULL DEFAULT 0;",
+    // Notes go with their stream; those of stream 0 are the box's, and no stream is.
+    "CREATE TABLE notes (stream INTEGER NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL, "
+    "revision INTEGER NOT NULL, PRIMARY KEY (stream, name)) WITHOUT ROWID;",
 };
 
 Result<uint64_t> query_integer(sqlite3* db, const char* sql) {

@@ -15,6 +15,7 @@
 #include "control/log/log.h"
 #include "tests/support/fake_dataplane.h"
 #include "tests/support/memory_network.h"
+#include "wire/client/control_client.h"
 #include "wire/schema/admin_generated.h"
 
 namespace eagre::test {
@@ -27,11 +28,12 @@ struct AdminAnswer {
     std::vector<streams::StreamFact> streams;
     std::vector<uint32_t> shard_counts;
     catalog::Tags tags = {};  // Of all streams told.
+    std::vector<client::Note> notes = {};
 };
 
 struct AdminAsk {
     wire::AdminOp op{};
-    std::string name;
+    std::string name = {};
     uint32_t shard_count = 0;
     uint64_t retention_ms = 0;
     uint64_t record_bytes_max = 0;
@@ -39,6 +41,7 @@ struct AdminAsk {
     uint64_t retention_bytes = 0;
     uint64_t quota_records_per_s = 0;
     catalog::Tags tags = {};
+    std::optional<client::Note> note = {};
 };
 
 class ControlRig {
@@ -106,6 +109,11 @@ class ControlRig {
                 wire::CreateTag(builder, builder.CreateString(key), builder.CreateString(value)));
         }
         const auto tags = builder.CreateVector(offsets);
+        flatbuffers::Offset<wire::Note> note;
+        if (ask.note) {
+            const auto note_name = builder.CreateString(ask.note->name);
+            note = wire::CreateNote(builder, name, note_name, builder.CreateString(ask.note->text), ask.note->revision);
+        }
         wire::AdminRequestBuilder request(builder);
         request.add_op(ask.op);
         request.add_name(name);
@@ -116,6 +124,7 @@ class ControlRig {
         request.add_retention_bytes(ask.retention_bytes);
         request.add_quota_records_per_s(ask.quota_records_per_s);
         request.add_tags(tags);
+        if (ask.note) request.add_note(note);
         builder.Finish(request.Finish());
         frame::FrameHeader header;
         header.kind = frame::FrameKind::kCommand;
@@ -200,6 +209,10 @@ class ControlRig {
         const auto* reply = flatbuffers::GetRoot<wire::AdminReply>(frame.payload.data());
         EXPECT_EQ(reply->code(), frame.header.flags);
         answer.message = reply->message()->str();
+        if (reply->notes() != nullptr) {
+            for (const wire::Note* note : *reply->notes())
+                answer.notes.push_back({note->stream()->str(), note->name()->str(), note->text()->str(), note->revision()});
+        }
         for (const wire::StreamInfo* info : *reply->streams()) {
             streams::StreamFact stream;
             stream.id = StreamId(info->id());

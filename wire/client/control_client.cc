@@ -18,7 +18,7 @@ using frame::FrameKind;
 // A table per shard and stream, or per shard of a group, and some.
 constexpr flatbuffers::uoffset_t kReplyTablesMax = kBoxShardCountMax + kBoxStreamCountMax * (2 + kTagCountMax) +
                                                     kBoxShardCountMax + kBoxJournalCountMax + kBoxDirectoryCountMax +
-                                                    8192;
+                                                    kBoxNoteCountMax + 8192;
 
 std::string text(const flatbuffers::String* string) {
     return string == nullptr ? std::string() : string->str();
@@ -204,6 +204,17 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
         return std::move(groups->front());
     }
 
+    Result<std::vector<Note>> list_notes(std::string_view stream, std::string_view prefix) override {
+        return notes_of(ask_note(wire::AdminOp::ListNotes, {std::string(stream), std::string(prefix), {}, 0}));
+    }
+    Result<Note> put_note(const Note& note) override {
+        auto notes = notes_of(ask_note(wire::AdminOp::PutNote, note));
+        if (!notes) return notes.error();
+        if (notes->empty()) return Errc::kBadSchema;
+        return std::move(notes->front());
+    }
+    Status delete_note(const Note& note) override { return done(ask_note(wire::AdminOp::DeleteNote, note)); }
+
     // -- ConnectionEvents
     void on_ready(uint32_t, const std::vector<uint16_t>&, uint64_t) override {}
     void on_lost(uint32_t, Error) override { lost_ = true; }
@@ -236,6 +247,12 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
         flatbuffers::FlatBufferBuilder builder;
         const auto name = builder.CreateString(request.name);
         const auto tags = encode_tags(builder, request.tags);
+        flatbuffers::Offset<wire::Note> note;
+        if (!request.note_name.empty()) {
+            const auto note_name = builder.CreateString(request.note_name);
+            const auto note_text = builder.CreateString(request.note_text);
+            note = wire::CreateNote(builder, name, note_name, note_text);
+        }
         wire::AdminRequestBuilder table(builder);
         table.add_op(op);
         table.add_name(name);
@@ -246,6 +263,7 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
         table.add_quota_bytes_per_s(request.quota_bytes_per_s);
         table.add_quota_records_per_s(request.quota_records_per_s);
         table.add_tags(tags);
+        if (!note.IsNull()) table.add_note(note);
         builder.Finish(table.Finish());
         return streams_of(exchange(builder));
     }
@@ -293,6 +311,25 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
         request.add_tags(list);
         builder.Finish(request.Finish());
         return exchange(builder);
+    }
+    Result<const wire::AdminReply*> ask_note(wire::AdminOp op, const Note& note) {
+        flatbuffers::FlatBufferBuilder builder;
+        const auto stream = builder.CreateString(note.stream);
+        const auto name = builder.CreateString(note.name);
+        const auto body = builder.CreateString(note.text);
+        const auto table = wire::CreateNote(builder, stream, name, body, note.revision);
+        wire::AdminRequestBuilder request(builder);
+        request.add_op(op);
+        request.add_note(table);
+        builder.Finish(request.Finish());
+        return exchange(builder);
+    }
+    static Result<std::vector<Note>> notes_of(const Result<const wire::AdminReply*>& reply) {
+        if (!reply) return reply.error();
+        std::vector<Note> notes;
+        if ((*reply)->notes() == nullptr) return notes;
+        for (const wire::Note* each : *(*reply)->notes()) notes.push_back({text(each->stream()), text(each->name()), text(each->text()), each->revision()});
+        return notes;
     }
     Result<const wire::AdminReply*> ask_named(wire::AdminOp op, std::string_view name) {
         flatbuffers::FlatBufferBuilder builder;
@@ -379,7 +416,11 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
         if ((*reply)->keys() == nullptr) return keys;
         for (const wire::KeyAnswer* each : *(*reply)->keys()) {
             keys.push_back({text(each->id()), text(each->name()), text(each->allow()), each->created_ns(), each->expires_ns(),
-                            each->revoked_ns(), each->generation(), text((*reply)->secret())});
+                            each->revoked_ns(), each->generation(), text((*reply)->secret()), {}});
+            if (const auto* sealed = each->sealed_secret(); sealed != nullptr) {
+                const auto bytes = std::as_bytes(std::span(sealed->data(), sealed->size()));
+                keys.back().sealed_secret.assign(bytes.begin(), bytes.end());
+            }
         }
         return keys;
     }

@@ -27,6 +27,8 @@ struct CreateStream {
     uint64_t quota_bytes_per_s = 0;    // Of each shard, batch bytes; 0: none.
     uint64_t quota_records_per_s = 0;  // The same.
     StreamTags tags = {};              // At most kTagCountMax.
+    std::string note_name = {};        // A note (below) that is there from the first moment; empty: none.
+    std::string note_text = {};
 };
 
 /// What is to be different; what is absent stays. As in CreateStream, 0 takes a limit or quota away.
@@ -48,6 +50,7 @@ struct KeyDescription {
     uint64_t revoked_ns = 0;  // 0: in use.
     uint64_t generation = 0;  // 1, and one more with each rotation.
     std::string secret;       // Only from create_key and rotate_key.
+    std::vector<std::byte> sealed_secret;  // Opens with the data directory's key file (control/access/key_ring.h).
 };
 
 // -- Consumer groups, as control describes them. What is not `known` could not be measured: a shard's journal is missing, or the
@@ -124,6 +127,14 @@ struct ShardMove {
     uint32_t to = 0;
 };
 
+/// What a program keeps beside a stream, or beside the box: a document under a name. It goes with its stream.
+struct Note {
+    std::string stream;     // Empty: the box.
+    std::string name;       // At most kNoteNameBytesMax.
+    std::string text;       // At most kNoteTextBytesMax.
+    uint64_t revision = 0;  // As it was read; 0: there is none yet.
+};
+
 class ControlClient {
   public:
     /// `socket_path`: DATA/control.sock. Errors: kDisconnected, kTimeout.
@@ -177,6 +188,13 @@ class ControlClient {
     /// Of one stream, or of all when it is empty; without their shards.
     virtual Result<std::vector<GroupDescription>> list_groups(std::string_view stream) = 0;
     virtual Result<GroupDescription> describe_group(std::string_view stream, std::string_view group) = 0;
+    /// Notes whose names begin with `prefix`: of one stream, or of all of them and the box where `stream` is empty. Errors: kUnknownStream.
+    virtual Result<std::vector<Note>> list_notes(std::string_view stream, std::string_view prefix) = 0;
+    /// Durable when answered, with its new revision. Errors: kUnknownStream, kNoteChanged (it is not of `note.revision` any more; detail =
+    /// what it is of), kBadArgument (too long), kLimitExceeded.
+    virtual Result<Note> put_note(const Note& note) = 0;
+    /// Errors: as put_note.
+    virtual Status delete_note(const Note& note) = 0;
     /// As the last answer told them: those of describe_stream and plan_rebalance do. Empty while the dataplane does not answer.
     virtual const BoxPlaces& places() const = 0;
     /// What control said for people with its last answer: why it refused, or that an answer comes from the catalogue alone.

@@ -257,6 +257,49 @@ TEST(Controller, TagsLiveInTheCatalogueAlone) {
     EXPECT_EQ(rig.ask({.op = AdminOp::UntagStream, .name = "nobody", .tags = {{"team", ""}}}).code, Errc::kUnknownStream);
 }
 
+TEST(Controller, NotesLiveAndDieWithTheirStream) {
+    ControlRig rig;
+    rig.start_and_agree();
+    const auto notes = [&](const char* stream, const char* beginning) {
+        return rig.ask({.op = AdminOp::ListNotes, .name = stream, .note = client::Note{{}, beginning, {}, 0}}).notes;
+    };
+    ASSERT_EQ(rig.ask({.op = AdminOp::CreateStream, .name = "quotes", .shard_count = 1, .note = client::Note{{}, "app mode", "fast", 0}}).code, Errc::kOk);
+    ASSERT_EQ(notes("quotes", "app ").size(), 1U);
+    EXPECT_EQ(notes("quotes", "app ")[0].text, "fast");
+    const auto put = rig.ask({.op = AdminOp::PutNote, .note = client::Note{{}, "app box", "whole", 0}});
+    ASSERT_EQ(put.notes.size(), 1U);
+    EXPECT_EQ(rig.dataplane.done_count[CommandOp::SetStream], 0U);
+    rig.kill();
+    rig.start_and_agree();
+    // All, with their streams; those whose names begin so; none of others.
+    auto all = notes("", "");
+    ASSERT_EQ(all.size(), 2U);
+    EXPECT_EQ(all[0].stream, "");
+    EXPECT_EQ(all[1].stream, "quotes");
+    EXPECT_TRUE(notes("", "other ").empty());
+
+    // Whoever has not read the newest is told which it is.
+    client::Note change{{}, "app box", "more", put.notes[0].revision};
+    const auto changed = rig.ask({.op = AdminOp::PutNote, .note = change});
+    ASSERT_EQ(changed.code, Errc::kOk);
+    const auto late = rig.ask({.op = AdminOp::PutNote, .note = change});
+    EXPECT_EQ(late.code, Errc::kNoteChanged);
+    EXPECT_EQ(late.detail, changed.notes[0].revision);
+    change.revision = late.detail;
+    EXPECT_EQ(rig.ask({.op = AdminOp::DeleteNote, .note = change}).code, Errc::kOk);
+    EXPECT_EQ(notes("", "").size(), 1U);
+
+    EXPECT_EQ(rig.ask({.op = AdminOp::PutNote, .name = "nobody", .note = change}).code, Errc::kUnknownStream);
+    EXPECT_EQ(rig.ask({.op = AdminOp::PutNote, .note = client::Note{{}, "", "x", 0}}).code, Errc::kBadArgument);
+    EXPECT_EQ(rig.ask({.op = AdminOp::PutNote, .note = client::Note{{}, std::string(kNoteNameBytesMax + 1, 'n'), "x", 0}}).code, Errc::kBadArgument);
+    EXPECT_EQ(rig.ask({.op = AdminOp::PutNote, .note = client::Note{{}, "n", std::string(kNoteTextBytesMax + 1, 'x'), 0}}).code, Errc::kBadArgument);
+    // A stream of the same name begins without.
+    ASSERT_EQ(rig.remove("quotes").code, Errc::kOk);
+    EXPECT_TRUE(notes("", "").empty());
+    ASSERT_EQ(rig.create("quotes", 1).code, Errc::kOk);
+    EXPECT_TRUE(notes("quotes", "").empty());
+}
+
 TEST(Controller, AsksAgainWhenOnlyTheConnectionBroke) {
     for (const Crash& crash : crashes_at(CommandOp::OpenStream)) {
         if (crash.silent) continue;

@@ -214,7 +214,8 @@ TEST_F(SqliteCatalog, LeavesANewerSchemaAlone) {
     EXPECT_EQ(open()->streams().value().size(), 1U);
 }
 
-// What the steps to versions 6, 5 and 4 brought, taken back.
+// What the steps to versions 7, 6, 5 and 4 brought, taken back.
+constexpr const char* kWithoutNotes = "DROP TABLE notes; PRAGMA user_version = 6";
 constexpr const char* kWithoutOrdinals = "ALTER TABLE shards DROP COLUMN ordinal; PRAGMA user_version = 5";
 constexpr const char* kWithoutScaling =
     "ALTER TABLE streams DROP COLUMN scale_target; PRAGMA user_version = 4";
@@ -230,6 +231,7 @@ constexpr const char* kWithoutLimits =
 
 TEST_F(SqliteCatalog, MigratesAStreamThatKnewNoLimitsAndTags) {
     ASSERT_TRUE(open()->apply(stream_with_shards()).value());
+    run_sql(kWithoutNotes);
     run_sql(kWithoutOrdinals);
     run_sql(kWithoutScaling);
     run_sql(kWithoutGroups);
@@ -271,6 +273,7 @@ TEST_F(SqliteCatalog, TagsGoWithTheirStream) {
 
 TEST_F(SqliteCatalog, MigratesTheFirstSchema) {
     ASSERT_TRUE(open()->apply(stream_with_shards()).value());
+    run_sql(kWithoutNotes);
     run_sql(kWithoutOrdinals);
     run_sql(kWithoutScaling);
     run_sql(kWithoutGroups);
@@ -282,6 +285,43 @@ TEST_F(SqliteCatalog, MigratesTheFirstSchema) {
     EXPECT_EQ(catalog->streams().value().size(), 1U);
     EXPECT_TRUE(catalog->keys().value().empty());
     EXPECT_EQ(catalog->meta().value().key_set_number, 0U);
+}
+
+TEST_F(SqliteCatalog, KeepsNotesByRevisionAndDropsThemWithTheirStream) {
+    ASSERT_TRUE(open()->apply(stream_with_shards()).value());
+    Change put;
+    put.put_notes = {{StreamId(3), "app a", "one", 0}, {StreamId(0), "app box", "two", 0}};
+    ASSERT_TRUE(open()->apply(put).value());
+    const auto catalog = open();
+    auto notes = catalog->notes().value();
+    ASSERT_EQ(notes.size(), 2U);
+    EXPECT_EQ(notes[0].stream, StreamId(0));
+    EXPECT_EQ(notes[0].text, "two");
+    EXPECT_EQ(notes[1].name, "app a");
+    EXPECT_EQ(notes[1].text, "one");
+    EXPECT_FALSE(catalog->apply(put).value()) << "there is one already";
+
+    Change changed;
+    changed.put_notes = {notes[1]};
+    changed.put_notes[0].text = std::string("\0\n{}", 4);
+    ASSERT_TRUE(catalog->apply(changed).value());
+    EXPECT_FALSE(catalog->apply(changed).value()) << "somebody else was faster";
+    notes = catalog->notes().value();
+    EXPECT_EQ(notes[1].text, changed.put_notes[0].text);
+    EXPECT_GT(notes[1].revision, changed.put_notes[0].revision);
+    Change nobodys;
+    nobodys.delete_notes = {{StreamId(3), "app b", 1}};
+    EXPECT_FALSE(catalog->apply(nobodys).value());
+
+    Change drop;
+    drop.delete_streams = {{StreamId(3), catalog->streams().value()[0].revision}};
+    ASSERT_TRUE(catalog->apply(drop).value());
+    notes = catalog->notes().value();
+    ASSERT_EQ(notes.size(), 1U);
+    Change gone;
+    gone.delete_notes = {{StreamId(0), "app box", notes[0].revision}};
+    ASSERT_TRUE(catalog->apply(gone).value());
+    EXPECT_TRUE(catalog->notes().value().empty());
 }
 
 Change group_with_rows(uint64_t id, const std::string& name) {
