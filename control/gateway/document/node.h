@@ -2,6 +2,8 @@
 // A request's body as a tree, whichever encoding it came in: what JSON and CBOR have in common. Nodes and what they point to belong
 // to the Document that made them and die with its next parse.
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -28,5 +30,18 @@ struct Node {
         return found == nullptr || found->is_null() ? nullptr : found;
     }
 };
+
+/// Of a time as either encoding says it, in ms since 1970.
+inline uint64_t time_ms_of(const Node& time) {
+    if (time.kind == Node::Kind::kTime) return static_cast<uint64_t>(std::max<int64_t>(0, time.integer));
+    const double seconds = time.kind == Node::Kind::kDecimal ? time.decimal : static_cast<double>(time.integer);
+    return seconds > 0 ? static_cast<uint64_t>(std::llround(std::min(seconds, 1e15) * 1000)) : 0;
+}
+
+/// True when the client only asks what would be.
+inline bool wants_dry_run(const Node& input) {
+    const Node* dry = input.member("DryRun");
+    return dry != nullptr && dry->boolean;
+}
 
 }  // namespace eagre::gateway
