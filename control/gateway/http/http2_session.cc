@@ -98,9 +98,10 @@ struct Http2Callbacks {
         if (found == self.streams_.end()) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
         Http2Session::Stream& stream = found->second;
         const size_t piece = std::min(bytes, stream.answer.size() - stream.sent);
+        if (piece == 0 && stream.open_ended) return NGHTTP2_ERR_DEFERRED;
         std::memcpy(target, stream.answer.data() + stream.sent, piece);
         stream.sent += piece;
-        if (stream.sent == stream.answer.size()) *flags |= NGHTTP2_DATA_FLAG_EOF;
+        if (stream.sent == stream.answer.size() && !stream.open_ended) *flags |= NGHTTP2_DATA_FLAG_EOF;
         return static_cast<ssize_t>(piece);
     }
 };
@@ -141,13 +142,50 @@ void Http2Session::respond(int32_t id, Response response, const std::string& dat
     const auto found = streams_.find(id);
     if (found == streams_.end()) return;
     found->second.answer = std::move(response.body);
-    const std::string status = std::to_string(response.status);
     const std::string length = std::to_string(found->second.answer.size());
-    std::vector<nghttp2_nv> head = {pair_of(":status", status), pair_of("date", date), pair_of("content-length", length)};
-    for (const auto& [name, value] : response.headers) head.push_back(pair_of(name, value));
-    nghttp2_data_provider body{};
-    body.read_callback = Http2Callbacks::on_read;
-    nghttp2_submit_response(session_, id, head.data(), head.size(), found->second.answer.empty() ? nullptr : &body);
+    submit(id, response, date, &length, !found->second.answer.empty());
+}
+
+void Http2Session::submit(int32_t id, const Response& head, const std::string& date, const std::string* length, bool body) {
+    const std::string status = std::to_string(head.status);
+    std::vector<nghttp2_nv> headers = {pair_of(":status", status), pair_of("date", date)};
+    if (length != nullptr) headers.push_back(pair_of("content-length", *length));
+    for (const auto& [name, value] : head.headers) headers.push_back(pair_of(name, value));
+    nghttp2_data_provider provider{};
+    provider.read_callback = Http2Callbacks::on_read;
+    nghttp2_submit_response(session_, id, headers.data(), headers.size(), body ? &provider : nullptr);
+}
+
+void Http2Session::begin(int32_t id, const Response& head, const std::string& date) {
+    const auto found = streams_.find(id);
+    if (found == streams_.end()) return;
+    found->second.open_ended = true;
+    found->second.answer = head.body;
+    submit(id, head, date, nullptr, true);
+}
+
+void Http2Session::append(int32_t id, std::string_view bytes) {
+    const auto found = streams_.find(id);
+    if (found == streams_.end()) return;
+    Stream& stream = found->second;
+    if (stream.sent > stream.answer.size() / 2) {
+        stream.answer.erase(0, stream.sent);
+        stream.sent = 0;
+    }
+    stream.answer.append(bytes);
+    nghttp2_session_resume_data(session_, id);
+}
+
+void Http2Session::finish(int32_t id) {
+    const auto found = streams_.find(id);
+    if (found == streams_.end()) return;
+    found->second.open_ended = false;
+    nghttp2_session_resume_data(session_, id);
+}
+
+size_t Http2Session::unsent(int32_t id) const {
+    const auto found = streams_.find(id);
+    return found == streams_.end() ? 0 : found->second.answer.size() - found->second.sent;
 }
 
 void Http2Session::output(std::string& out, size_t bytes_max) {

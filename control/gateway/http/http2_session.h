@@ -37,6 +37,12 @@ class Http2Session {
     /// Streams of such requests that were closed before their answer was sent.
     std::vector<int32_t> take_closed() { return std::exchange(closed_, {}); }
     void respond(int32_t stream, Response response, const std::string& date);
+    /// Begins an answer that goes on with append() until finish().
+    void begin(int32_t stream, const Response& head, const std::string& date);
+    void append(int32_t stream, std::string_view bytes);
+    void finish(int32_t stream);
+    /// Bytes of the answer that have not gone out yet.
+    size_t unsent(int32_t stream) const;
     /// Appends what is to be sent, until `out` holds about `bytes_max`.
     void output(std::string& out, size_t bytes_max);
     /// No more is to be sent or received: it may be closed.
@@ -55,9 +61,11 @@ class Http2Session {
         bool whole = false;
         std::string answer;
         size_t sent = 0;
+        bool open_ended = false;  // More of the answer may come.
     };
     friend struct Http2Callbacks;
     void refuse(int32_t id, Stream& stream, uint32_t error);
+    void submit(int32_t id, const Response& head, const std::string& date, const std::string* length, bool body);
 
     nghttp2_session* session_ = nullptr;
     std::map<int32_t, Stream> streams_;

@@ -13,7 +13,6 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <vector>
 
 #include <fmt/format.h>
 
@@ -28,7 +27,7 @@ constexpr size_t kReadsPerTurn = 4;  // Then the others have their turn.
 constexpr size_t kSpareBytesMin = 256 * 1024;
 constexpr size_t kSpareCountMax = 4;
 constexpr uint64_t kCheckNs = 200'000'000;
-constexpr uint64_t kListener = 0;    // Connections count from 1.
+constexpr uint64_t kListener = 1ULL << 63U;  // And its index; connections count from 1.
 
 std::string_view reason_of(int status) {
     switch (status) {
@@ -57,16 +56,61 @@ std::string date_text() {
     return {text.data(), bytes};
 }
 
-void append_head(std::string& out, const Response& response, bool keep_alive) {
-    fmt::format_to(std::back_inserter(out), "HTTP/1.1 {} {}\r\ndate: {}\r\ncontent-length: {}\r\n", response.status,
-                   reason_of(response.status), date_text(), response.body.size());
+/// `chunked`: how long the body will be is not known yet.
+void append_head(std::string& out, const Response& response, bool keep_alive, bool chunked = false) {
+    fmt::format_to(std::back_inserter(out), "HTTP/1.1 {} {}\r\ndate: {}\r\n", response.status, reason_of(response.status), date_text());
+    if (chunked) out += "transfer-encoding: chunked\r\n";
+    else fmt::format_to(std::back_inserter(out), "content-length: {}\r\n", response.body.size());
     for (const auto& [name, value] : response.headers) fmt::format_to(std::back_inserter(out), "{}: {}\r\n", name, value);
     out += keep_alive ? "\r\n" : "connection: close\r\n\r\n";
 }
 
+struct Slice {
+    const std::byte* data;
+    size_t bytes;
+};
+
+class SocketSource final : public tls::Source {
+  public:
+    explicit SocketSource(int fd) : fd_(fd) {}
+    /// Also: an errno with the error where it was not the other side that ended in good order.
+    Result<size_t> pull(std::span<std::byte> target) override {
+        const ssize_t got = ::recv(fd_, target.data(), target.size(), 0);
+        if (got > 0) return static_cast<size_t>(got);
+        if (got == 0) return Errc::kDisconnected;
+        if (errno == EAGAIN || errno == EINTR) return size_t{0};
+        return os_error(Errc::kDisconnected, errno);
+    }
+
+  private:
+    int fd_;
+};
+
+/// Bytes taken of both, the first first; 0: none now.
+Result<size_t> write_some(int fd, std::span<const std::byte> first, std::span<const std::byte> second) {
+    const auto piece = [](std::span<const std::byte> bytes) { return iovec{const_cast<std::byte*>(bytes.data()), bytes.size()}; };
+    iovec pieces[2] = {piece(first), piece(second)};
+    msghdr message{};
+    message.msg_iov = pieces;
+    message.msg_iovlen = 2;
+    const ssize_t taken = ::sendmsg(fd, &message, MSG_NOSIGNAL);
+    if (taken >= 0) return static_cast<size_t>(taken);
+    if (errno == EAGAIN || errno == EINTR) return size_t{0};
+    return os_error(Errc::kDisconnected, errno);
+}
+
 }  // namespace
 
-Result<std::unique_ptr<Server>> Server::listen(const std::string& address, uint16_t port, const ServerLimits& limits) {
+Result<std::unique_ptr<Server>> Server::create(const ServerLimits& limits) {
+    std::unique_ptr<Server> server(new Server(limits));
+    server->buffer_.resize(kReadBytes);
+    server->plain_.resize(tls::kChunkBytes);
+    server->epoll_fd_ = ::epoll_create1(EPOLL_CLOEXEC);
+    if (server->epoll_fd_ < 0) return os_error(Errc::kIo, errno);
+    return server;
+}
+
+Result<uint16_t> Server::listen(const std::string& address, uint16_t port, const tls::TlsContext* tls) {
     sockaddr_storage where{};
     socklen_t bytes = 0;
     auto* v4 = reinterpret_cast<sockaddr_in*>(&where);
@@ -82,28 +126,25 @@ Result<std::unique_ptr<Server>> Server::listen(const std::string& address, uint1
     } else {
         return Errc::kBadArgument;
     }
-    std::unique_ptr<Server> server(new Server(limits));
-    server->buffer_.resize(kReadBytes);
-    server->epoll_fd_ = ::epoll_create1(EPOLL_CLOEXEC);
-    server->listen_fd_ = ::socket(where.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (server->epoll_fd_ < 0 || server->listen_fd_ < 0) return os_error(Errc::kIo, errno);
+    const int fd = ::socket(where.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return os_error(Errc::kIo, errno);
+    const uint64_t index = listeners_.size();
+    listeners_.push_back({fd, tls});  // Closed with the server, whatever comes.
     const int on = 1;
-    ::setsockopt(server->listen_fd_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (::bind(server->listen_fd_, reinterpret_cast<const sockaddr*>(&where), bytes) != 0)
+    ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (::bind(fd, reinterpret_cast<const sockaddr*>(&where), bytes) != 0 || ::listen(fd, kBacklog) != 0)
         return os_error(errno == EADDRINUSE ? Errc::kPortInUse : Errc::kIo, errno, port);
-    if (::listen(server->listen_fd_, kBacklog) != 0) return os_error(errno == EADDRINUSE ? Errc::kPortInUse : Errc::kIo, errno, port);
-    if (::getsockname(server->listen_fd_, reinterpret_cast<sockaddr*>(&where), &bytes) != 0) return os_error(Errc::kIo, errno);
-    server->port_ = ntohs(where.ss_family == AF_INET ? v4->sin_port : v6->sin6_port);
+    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&where), &bytes) != 0) return os_error(Errc::kIo, errno);
     epoll_event event{};
     event.events = EPOLLIN;
-    event.data.u64 = kListener;
-    if (::epoll_ctl(server->epoll_fd_, EPOLL_CTL_ADD, server->listen_fd_, &event) != 0) return os_error(Errc::kIo, errno);
-    return server;
+    event.data.u64 = kListener + index;
+    if (::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event) != 0) return os_error(Errc::kIo, errno);
+    return ntohs(where.ss_family == AF_INET ? v4->sin_port : v6->sin6_port);
 }
 
 Server::~Server() {
     for (auto& [id, connection] : connections_) ::close(connection.fd);
-    if (listen_fd_ >= 0) ::close(listen_fd_);
+    for (const Listener& listener : listeners_) ::close(listener.fd);
     if (epoll_fd_ >= 0) ::close(epoll_fd_);
 }
 
@@ -113,24 +154,26 @@ void Server::poll(uint64_t now_ns) {
     const int count = ::epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()), 0);
     for (int i = 0; i < count; ++i) {
         const auto& event = events[static_cast<size_t>(i)];
-        if (event.data.u64 == kListener) {
-            accept_all();
+        if (event.data.u64 >= kListener) {
+            accept_all(listeners_[event.data.u64 - kListener]);
             continue;
         }
         const auto found = connections_.find(event.data.u64);
         if (found == connections_.end()) continue;
         Connection& connection = found->second;
         bool alive = (event.events & EPOLLERR) == 0;
+        // Nobody takes the rest of an answer that goes on.
+        if (connection.streaming && (event.events & (EPOLLRDHUP | EPOLLHUP)) != 0) alive = false;
         if (alive && (event.events & EPOLLOUT) != 0) alive = send(connection) && parse(found->first, connection);
-        if (alive && (event.events & (EPOLLIN | EPOLLHUP)) != 0) alive = receive(found->first, connection);
+        if (alive && (connection.pending || (event.events & (EPOLLIN | EPOLLHUP)) != 0)) alive = receive(found->first, connection);
         settle(found->first, connection, alive);
     }
     if (now_ns_ >= next_check_ns_) check_time();
 }
 
-void Server::accept_all() {
+void Server::accept_all(const Listener& listener) {
     for (;;) {
-        const int fd = ::accept4(listen_fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        const int fd = ::accept4(listener.fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) return;
         if (connections_.size() >= limits_.connection_count) {
             ++stats_.turned_away_count;
@@ -144,6 +187,15 @@ void Server::accept_all() {
         Connection& connection = connections_[id];
         connection.fd = fd;
         connection.since_ns = now_ns_;
+        if (listener.tls != nullptr) {
+            auto pipe = tls::TlsPipe::create(*listener.tls);
+            if (!pipe) {
+                ::close(fd);
+                connections_.erase(id);
+                continue;
+            }
+            connection.tls = std::move(*pipe);
+        }
         epoll_event event{};
         event.events = connection.interest = EPOLLIN;
         event.data.u64 = id;
@@ -151,17 +203,39 @@ void Server::accept_all() {
     }
 }
 
+Result<size_t> Server::read(Connection& connection) {
+    SocketSource socket(connection.fd);
+    const auto target = std::as_writable_bytes(std::span(buffer_));
+    if (connection.tls == nullptr) return socket.pull(target);
+    tls::TlsPipe& pipe = *connection.tls;
+    if (!pipe.established()) {
+        const auto done = pipe.handshake(socket);
+        // An alert, where it went wrong, is part of what is to be said.
+        if (!send(connection)) return Errc::kDisconnected;
+        if (!done) return done.error();
+        if (!*done) return size_t{0};
+        connection.since_ns = now_ns_;
+        if (pipe.protocol() == "h2") connection.http2 = std::make_unique<Http2Session>();
+    }
+    const auto got = pipe.receive(socket, target);
+    connection.pending = got.has_value() && *got == buffer_.size();
+    return got;
+}
+
 bool Server::receive(uint64_t id, Connection& connection) {
     for (size_t i = 0; i < kReadsPerTurn && connection.exchange == 0 && !connection.closing && all_sent(connection); ++i) {
-        const ssize_t got = ::recv(connection.fd, buffer_.data(), buffer_.size(), 0);
-        if (got == 0) connection.ended = true;
-        if (got == 0) return is_busy(connection) || !all_sent(connection);
-        if (got < 0) return errno == EAGAIN || errno == EINTR;
+        const auto got = read(connection);
+        if (!got) {
+            if (got.error().code == Errc::kTlsFailed) ++stats_.bad_count;
+            connection.ended = true;
+            return got.error().os_errno == 0 && (is_busy(connection) || !all_sent(connection));
+        }
+        if (*got == 0) return true;
         if (connection.input.empty() && !connection.parser.in_request()) connection.since_ns = now_ns_;
-        connection.input.append(buffer_, 0, static_cast<size_t>(got));
+        connection.input.append(buffer_, 0, *got);
         if (!parse(id, connection)) return false;
         if (!count_buffered(connection)) return send(connection);
-        if (static_cast<size_t>(got) < buffer_.size()) break;
+        if (*got < buffer_.size()) break;
     }
     return true;
 }
@@ -254,6 +328,100 @@ void Server::respond(ExchangeId exchange, Response response) {
     watch(id, connection);
 }
 
+void Server::append_chunk(Connection& connection, std::string_view bytes) {
+    if (bytes.empty()) return;  // That would be the end.
+    if (connection.sent > connection.output.size() / 2) {
+        connection.output.erase(0, connection.sent);
+        connection.sent = 0;
+    }
+    fmt::format_to(std::back_inserter(connection.output), "{:x}\r\n", bytes.size());
+    connection.output.append(bytes);
+    connection.output += "\r\n";
+}
+
+void Server::begin(ExchangeId exchange, Response head) {
+    const auto found = exchanges_.find(exchange.value);
+    if (found == exchanges_.end()) return;
+    const auto [id, stream] = found->second;
+    Connection& connection = connections_.at(id);
+    connection.since_ns = now_ns_;
+    if (stream != 0) {
+        connection.http2->begin(stream, head, date_text());
+    } else {
+        connection.streaming = true;
+        append_head(connection.output, head, connection.keep_alive, true);
+        append_chunk(connection, head.body);
+    }
+    send(connection);
+    watch(id, connection);
+}
+
+void Server::write(ExchangeId exchange, std::string_view bytes) {
+    const auto found = exchanges_.find(exchange.value);
+    if (found == exchanges_.end()) return;
+    const auto [id, stream] = found->second;
+    Connection& connection = connections_.at(id);
+    // How long a client takes nothing counts from when there is something to take.
+    if (all_sent(connection)) connection.since_ns = now_ns_;
+    if (stream != 0) connection.http2->append(stream, bytes);
+    else append_chunk(connection, bytes);
+    send(connection);
+    watch(id, connection);
+}
+
+std::optional<size_t> Server::unsent(ExchangeId exchange) const {
+    const auto found = exchanges_.find(exchange.value);
+    if (found == exchanges_.end()) return std::nullopt;
+    const Connection& connection = connections_.at(found->second.connection);
+    const size_t waiting = connection.output.size() - connection.sent;
+    return found->second.stream != 0 ? waiting + connection.http2->unsent(found->second.stream) : waiting;
+}
+
+void Server::finish(ExchangeId exchange) {
+    const auto found = exchanges_.find(exchange.value);
+    if (found == exchanges_.end()) return;
+    const auto [id, stream] = found->second;
+    exchanges_.erase(found);
+    Connection& connection = connections_.at(id);
+    connection.since_ns = now_ns_;
+    if (stream != 0) {
+        connection.open.erase(stream);
+        connection.http2->finish(stream);
+    } else {
+        connection.exchange = 0;
+        connection.streaming = false;
+        connection.output += "0\r\n\r\n";
+        if (!connection.keep_alive) connection.closing = true;
+    }
+    send(connection);
+    watch(id, connection);
+}
+
+Result<size_t> Server::put(Connection& connection) {
+    const std::span output = std::as_bytes(std::span(connection.output).subspan(connection.sent));
+    const std::span body = std::as_bytes(std::span(connection.body).subspan(connection.body_sent));
+    if (connection.tls == nullptr) {
+        const auto taken = write_some(connection.fd, output, body);
+        if (!taken) return taken;
+        connection.sent += std::min(*taken, output.size());
+        connection.body_sent += *taken - std::min(*taken, output.size());
+        return taken;
+    }
+    tls::TlsPipe& pipe = *connection.tls;
+    if (pipe.outgoing().empty()) {
+        if (!pipe.established()) return size_t{0};  // There is nothing to say before.
+        // A short head goes with its body.
+        const Slice slices[2] = {{output.data(), output.size()}, {body.data(), body.size()}};
+        const auto piece = tls::Pieces<Slice>(std::span(slices).subspan(output.empty() ? 1 : 0, output.empty() || body.empty() ? 1 : 2)).next(plain_);
+        if (const Status encrypted = pipe.send(piece); !encrypted) return encrypted.error();
+        connection.sent += std::min(piece.size(), output.size());
+        connection.body_sent += piece.size() - std::min(piece.size(), output.size());
+    }
+    const auto taken = write_some(connection.fd, pipe.outgoing(), {});
+    if (taken) pipe.sent(*taken);
+    return taken;
+}
+
 bool Server::send(Connection& connection) {
     for (;;) {
         // So much at a time: what a client does not take stays with its session.
@@ -263,23 +431,15 @@ bool Server::send(Connection& connection) {
             connection.http2->output(connection.output, kReadBytes);
         }
         if (all_sent(connection)) break;
-        iovec pieces[2] = {{connection.output.data() + connection.sent, connection.output.size() - connection.sent},
-                           {connection.body.data() + connection.body_sent, connection.body.size() - connection.body_sent}};
-        msghdr message{};
-        message.msg_iov = pieces;
-        message.msg_iovlen = 2;
-        const ssize_t put = ::sendmsg(connection.fd, &message, MSG_NOSIGNAL);
-        if (put < 0) {
-            if (errno == EAGAIN || errno == EINTR) return true;
+        const auto taken = put(connection);
+        if (!taken) {
             connection.output.clear();
             connection.body.clear();
             connection.sent = connection.body_sent = 0;
             connection.closing = true;
             return false;
         }
-        const size_t of_output = std::min(static_cast<size_t>(put), pieces[0].iov_len);
-        connection.sent += of_output;
-        connection.body_sent += static_cast<size_t>(put) - of_output;
+        if (*taken == 0) return true;
         connection.since_ns = now_ns_;
     }
     connection.output.clear();
@@ -317,8 +477,8 @@ bool Server::settle(uint64_t id, Connection& connection, bool alive) {
 
 // While a request is under way nothing more is read: who sends on fills his own socket.
 void Server::watch(uint64_t id, Connection& connection) {
-    uint32_t interest = 0;
-    if (connection.exchange == 0 && !connection.ended && all_sent(connection)) interest |= EPOLLIN;
+    uint32_t interest = connection.streaming ? uint32_t{EPOLLRDHUP} : 0;
+    if (connection.exchange == 0 && !connection.ended && all_sent(connection)) interest |= connection.pending ? EPOLLIN | EPOLLOUT : EPOLLIN;
     const bool waiting = !connection.input.empty() && connection.exchange == 0 && connection.http2 == nullptr && !connection.parser.in_request();
     if (!all_sent(connection) || connection.closing || waiting) interest |= EPOLLOUT;
     if (interest == connection.interest) return;
@@ -354,6 +514,10 @@ void Server::drop(uint64_t id) {
     buffered_ -= found->second.buffered;
     if (found->second.exchange != 0) exchanges_.erase(found->second.exchange);
     for (const auto& [stream, exchange] : found->second.open) exchanges_.erase(exchange);
+    if (tls::TlsPipe* pipe = found->second.tls.get(); pipe != nullptr && pipe->outgoing().empty()) {
+        pipe->end();
+        (void)write_some(found->second.fd, pipe->outgoing(), {});
+    }
     ::close(found->second.fd);
     connections_.erase(found);
 }
@@ -361,6 +525,7 @@ void Server::drop(uint64_t id) {
 uint64_t Server::allowed_ns(const Connection& connection) const {
     if (!all_sent(connection) || connection.closing) return limits_.send_ns;
     if (is_busy(connection)) return UINT64_MAX;  // Ours to answer.
+    if (connection.tls != nullptr && !connection.tls->established()) return limits_.head_ns;
     if (connection.parser.in_request()) return limits_.body_ns;
     return connection.input.empty() ? limits_.idle_ns : limits_.head_ns;
 }
@@ -375,7 +540,8 @@ void Server::check_time() {
     }
     for (const uint64_t id : late) {
         Connection& connection = connections_.at(id);
-        const bool tell = !connection.closing && all_sent(connection) && connection.http2 == nullptr && (connection.parser.in_request() || !connection.input.empty());
+        const bool spoken = connection.tls == nullptr || connection.tls->established();
+        const bool tell = spoken && !connection.closing && all_sent(connection) && connection.http2 == nullptr && (connection.parser.in_request() || !connection.input.empty());
         if (tell) refuse(connection, 408);
         if (tell) send(connection);
         if (tell || connection.closing || connection.http2 != nullptr) ++stats_.cut_count;
