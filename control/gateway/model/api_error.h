@@ -21,6 +21,7 @@ inline ApiError in_use(std::string message) { return {"ResourceInUseException", 
 inline ApiError limit_exceeded(std::string message) { return {"LimitExceededException", std::move(message)}; }
 inline ApiError validation(std::string message) { return {"ValidationException", std::move(message)}; }
 inline ApiError serialization(std::string message) { return {"SerializationException", std::move(message)}; }
+inline ApiError dry_run() { return {"DryRunOperationException", "The request would have succeeded, but DryRun was set."}; }
 /// Retried by every SDK.
 inline ApiError unavailable(std::string message) { return {"InternalFailure", std::move(message), 500}; }
 /// What Eagre does not have: not retried, and never pretended.

@@ -146,6 +146,41 @@ std::optional<SequenceNumber> SequenceNumbers::parse(std::string_view text) cons
     return SequenceNumber{get(*value, kNumberAt, 64)};
 }
 
+std::string SequenceNumbers::continuation(SequenceNumber next, uint64_t now_ms) const {
+    Wide value{};
+    put(value, kEndAt, kVersion);
+    put(value, kShardAt, shard_);
+    put(value, kLaterSecondsAt, std::max(now_ms / 1000, seconds_ + 1));
+    put(value, kNumberAt, next.value - std::min<uint64_t>(next.value, 1));
+    put(value, kSecondsAt, seconds_);
+    put(value, kVersionAt, kVersion);
+    return wide_text(value);
+}
+
+std::optional<SequenceNumber> SequenceNumbers::parse_at(std::string_view text) const {
+    const auto number = parse(text);
+    if (!number) return std::nullopt;
+    const auto value = parse_wide(text);
+    return SequenceNumber{number->value + (get(*value, kLaterSecondsAt, 36) > seconds_ ? 1 : 0)};
+}
+
+std::string Arns::consumer(std::string_view stream_name, std::string_view name, uint64_t created_ms) const {
+    return fmt::format("{}/consumer/{}:{}", stream(stream_name), name, created_ms / 1000);
+}
+
+std::string Arns::user(std::string_view name) const { return fmt::format("arn:aws:iam::{}:user/{}", account, name); }
+
+std::optional<ConsumerArn> parse_consumer_arn(std::string_view arn) {
+    const auto stream = stream_of_arn(arn);
+    const size_t at = arn.find("/consumer/");
+    if (!stream || at == arn.npos) return std::nullopt;
+    const std::string_view rest = arn.substr(at + 10);
+    const size_t colon = rest.find(':');
+    const auto created = colon == rest.npos ? std::nullopt : parse_number(rest.substr(colon + 1));
+    if (!created || colon == 0) return std::nullopt;
+    return ConsumerArn{std::string(*stream), std::string(rest.substr(0, colon)), *created};
+}
+
 std::string Arns::stream(std::string_view name) const { return fmt::format("arn:aws:kinesis:{}:{}:stream/{}", region, account, name); }
 
 std::optional<std::string_view> stream_of_arn(std::string_view arn) {

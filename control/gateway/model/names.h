@@ -30,6 +30,11 @@ class SequenceNumbers {
     std::string_view text(SequenceNumber number, std::array<char, 64>& target) const;
     /// Nothing: not a number of this stream (of another shard of it is fine: readers of a child compare with its parent's).
     std::optional<SequenceNumber> parse(std::string_view text) const;
+    /// Where whoever has read all before `next` goes on: behind the last record and before the next, and later with every second, so that
+    /// it moves while nothing comes.
+    std::string continuation(SequenceNumber next, uint64_t now_ms) const;
+    /// The first number that a reader AT `text` wants: that of a record, or what follows a continuation. Nothing: as parse().
+    std::optional<SequenceNumber> parse_at(std::string_view text) const;
 
   private:
     uint64_t seconds_;
@@ -43,9 +48,18 @@ struct Arns {
     std::string account = "000000000000";
 
     std::string stream(std::string_view name) const;
+    std::string consumer(std::string_view stream, std::string_view name, uint64_t created_ms) const;
+    std::string user(std::string_view name) const;
 };
 /// The name in a stream's ARN, whichever region and account it says. Nothing: it is none.
 std::optional<std::string_view> stream_of_arn(std::string_view arn);
+
+struct ConsumerArn {
+    std::string stream;
+    std::string consumer;
+    uint64_t created_s = 0;
+};
+std::optional<ConsumerArn> parse_consumer_arn(std::string_view arn);
 
 /// A 128-bit hash key in decimal.
 std::string hash_key_text(const HashKey& key);

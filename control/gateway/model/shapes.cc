@@ -40,7 +40,9 @@ constexpr Member kStreamArn{"StreamARN", Type::kText, false, 1, 2048, Pattern::k
 constexpr Member kStreamArnNeeded{"StreamARN", Type::kText, true, 1, 2048, Pattern::kStreamArn};
 constexpr Member kStreamId{"StreamId", Type::kText, false, 1, 24, Pattern::kStreamId};
 constexpr Member kResourceArn{"ResourceARN", Type::kText, true, 1, 2048, Pattern::kArn};
-constexpr Member kKey = text("PartitionKey", 1, 256, true);
+constexpr Member kKey = text("PartitionKey", 1, 256);  // Needed all the same where the stream goes by keys.
+constexpr Member kDryRun = boolean("DryRun");
+constexpr std::string_view kStrategies = "AUTO, USER_PARTITION_KEY";
 constexpr Member kExplicitHash{"ExplicitHashKey", Type::kText, false, 0, kAny, Pattern::kHashKey};
 constexpr Member kData{"Data", Type::kBlob, true, 0, 10'485'760};
 constexpr Member kNextToken = text("NextToken", 1, 1'048'576);
@@ -56,7 +58,8 @@ constexpr Shape kFilter{kFilterMembers};
 constexpr Member kTagKey = text("", 1, 128);
 
 constexpr Member kCreateStreamMembers[] = {name("StreamName", true), integer("ShardCount", 1, kAny), structure("StreamModeDetails", kMode),
-                                           tags("Tags", false), integer("WarmThroughputMiBps", 0, kAny), integer("MaxRecordSizeInKiB", 1024, 10240)};
+                                           tags("Tags", false), integer("WarmThroughputMiBps", 0, kAny), integer("MaxRecordSizeInKiB", 1024, 10240),
+                                           values("RecordDistributionStrategy", kStrategies, false)};
 constexpr Member kDeleteStreamMembers[] = {kStreamName, boolean("EnforceConsumerDeletion"), kStreamArn, kStreamId};
 constexpr Member kDescribeStreamMembers[] = {kStreamName, integer("Limit", 1, 10000), shard("ExclusiveStartShardId"), kStreamArn, kStreamId};
 constexpr Member kStreamMembers[] = {kStreamName, kStreamArn, kStreamId};
@@ -64,8 +67,8 @@ constexpr Member kListStreamsMembers[] = {integer("Limit", 1, 10000), name("Excl
 constexpr Member kRetentionMembers[] = {kStreamName, integer("RetentionPeriodHours", kNone, kAny, true), kStreamArn, kStreamId};
 constexpr Member kMaxRecordSizeMembers[] = {kStreamArnNeeded, kStreamId, integer("MaxRecordSizeInKiB", 1024, 10240, true)};
 constexpr Member kPutRecordMembers[] = {kStreamName, kData, kKey, kExplicitHash,
-                                        Member{"SequenceNumberForOrdering", Type::kText, false, 0, kAny, Pattern::kSequenceNumber}, kStreamArn, kStreamId};
-constexpr Member kPutRecordsMembers[] = {list("Records", kRecord, 1, 500), kStreamName, kStreamArn, kStreamId};
+                                        Member{"SequenceNumberForOrdering", Type::kText, false, 0, kAny, Pattern::kSequenceNumber}, kStreamArn, kStreamId, kDryRun};
+constexpr Member kPutRecordsMembers[] = {list("Records", kRecord, 1, 500), kStreamName, kStreamArn, kStreamId, kDryRun};
 constexpr Member kGetShardIteratorMembers[] = {
     kStreamName,
     shard("ShardId", true),
@@ -73,8 +76,9 @@ constexpr Member kGetShardIteratorMembers[] = {
     Member{"StartingSequenceNumber", Type::kText, false, 0, kAny, Pattern::kSequenceNumber},
     Member{"Timestamp", Type::kTime},
     kStreamArn,
-    kStreamId};
-constexpr Member kGetRecordsMembers[] = {text("ShardIterator", 1, 512, true), integer("Limit", 1, 10000), kStreamArn, kStreamId};
+    kStreamId,
+    kDryRun};
+constexpr Member kGetRecordsMembers[] = {text("ShardIterator", 1, 512, true), integer("Limit", 1, 10000), kStreamArn, kStreamId, kDryRun};
 constexpr Member kListShardsMembers[] = {kStreamName, kNextToken, shard("ExclusiveStartShardId"), integer("MaxResults", 1, 10000),
                                          Member{"StreamCreationTimestamp", Type::kTime}, structure("ShardFilter", kFilter), kStreamArn, kStreamId};
 constexpr Member kSplitShardMembers[] = {kStreamName, shard("ShardToSplit", true),
@@ -88,6 +92,27 @@ constexpr Member kListTagsMembers[] = {kStreamName, text("ExclusiveStartTagKey",
 constexpr Member kTagResourceMembers[] = {tags("Tags", true), kResourceArn, kStreamId};
 constexpr Member kUntagResourceMembers[] = {list("TagKeys", kTagKey, 1, 50), kResourceArn, kStreamId};
 constexpr Member kResourceMembers[] = {kResourceArn, kStreamId};
+constexpr Member kConsumerArn{"ConsumerARN", Type::kText, false, 1, 2048, Pattern::kConsumerArn};
+constexpr Member kConsumerArnNeeded{"ConsumerARN", Type::kText, true, 1, 2048, Pattern::kConsumerArn};
+constexpr Member kRegisterConsumerMembers[] = {kStreamArnNeeded, name("ConsumerName", true), tags("Tags", false), kStreamId};
+constexpr Member kOneConsumerMembers[] = {kStreamArn, name("ConsumerName"), kConsumerArn, kStreamId};
+constexpr Member kListConsumersMembers[] = {kStreamArnNeeded, kNextToken, integer("MaxResults", 1, 10000), Member{"StreamCreationTimestamp", Type::kTime},
+                                            kStreamId};
+constexpr Member kPositionMembers[] = {values("Type", "AT_SEQUENCE_NUMBER, AFTER_SEQUENCE_NUMBER, TRIM_HORIZON, LATEST, AT_TIMESTAMP"),
+                                       Member{"SequenceNumber", Type::kText, false, 0, kAny, Pattern::kSequenceNumber}, Member{"Timestamp", Type::kTime}};
+constexpr Shape kPosition{kPositionMembers};
+constexpr Member kSubscribeMembers[] = {kConsumerArnNeeded, shard("ShardId", true), structure("StartingPosition", kPosition, true), kStreamId, kDryRun};
+constexpr Member kStreamModeMembers[] = {kStreamArnNeeded, structure("StreamModeDetails", kMode, true), integer("WarmThroughputMiBps", 0, kAny), kStreamId};
+constexpr Member kWarmMembers[] = {kStreamName, kStreamArn, integer("WarmThroughputMiBps", 0, kAny, true), kStreamId};
+constexpr Member kMetric = values("",
+                                  "IncomingBytes, IncomingRecords, OutgoingBytes, OutgoingRecords, WriteProvisionedThroughputExceeded, "
+                                  "ReadProvisionedThroughputExceeded, IteratorAgeMilliseconds, ALL");
+constexpr Member kMonitoringMembers[] = {kStreamName, list("ShardLevelMetrics", kMetric, 1, 7), kStreamArn, kStreamId};
+constexpr Member kCommitmentMembers[] = {values("Status", "ENABLED, DISABLED")};
+constexpr Shape kCommitment{kCommitmentMembers};
+constexpr Member kAccountMembers[] = {structure("MinimumThroughputBillingCommitment", kCommitment, true)};
+constexpr Member kPolicyMembers[] = {kResourceArn, text("Policy", 0, kAny, true), kStreamId};
+constexpr Member kDistributionMembers[] = {kStreamArnNeeded, values("RecordDistributionStrategy", kStrategies), kStreamId};
 
 }  // namespace
 
@@ -113,5 +138,15 @@ const Shape kListTags{kListTagsMembers};
 const Shape kTagResource{kTagResourceMembers};
 const Shape kUntagResource{kUntagResourceMembers};
 const Shape kResource{kResourceMembers};
+const Shape kRegisterConsumer{kRegisterConsumerMembers};
+const Shape kOneConsumer{kOneConsumerMembers};
+const Shape kListConsumers{kListConsumersMembers};
+const Shape kSubscribeToShard{kSubscribeMembers};
+const Shape kUpdateStreamMode{kStreamModeMembers};
+const Shape kUpdateWarmThroughput{kWarmMembers};
+const Shape kEnhancedMonitoring{kMonitoringMembers};
+const Shape kUpdateAccountSettings{kAccountMembers};
+const Shape kPutResourcePolicy{kPolicyMembers};
+const Shape kUpdateDistribution{kDistributionMembers};
 
 }  // namespace eagre::gateway::shapes

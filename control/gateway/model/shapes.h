@@ -7,6 +7,7 @@ namespace eagre::gateway::shapes {
 
 extern const Shape kNothing, kCreateStream, kDeleteStream, kDescribeStream, kStreamOnly, kListStreams, kRetention, kMaxRecordSize, kPutRecord,
     kPutRecords, kGetShardIterator, kGetRecords, kListShards, kSplitShard, kMergeShards, kUpdateShardCount, kAddTags, kRemoveTags, kListTags,
-    kTagResource, kUntagResource, kResource;
+    kTagResource, kUntagResource, kResource, kRegisterConsumer, kOneConsumer, kListConsumers, kSubscribeToShard, kUpdateStreamMode,
+    kUpdateWarmThroughput, kEnhancedMonitoring, kUpdateAccountSettings, kPutResourcePolicy, kUpdateDistribution;
 
 }  // namespace eagre::gateway::shapes
