@@ -38,9 +38,10 @@ Response access_denied() {
 
 /// What a browser asks before it lets a page of another origin speak to us. The service allows any origin, as it checks signatures; while we
 /// don't, any page that the user of this machine opens could read and delete his streams: no origin is allowed.
-Response preflight(const Request& request) {
+Response preflight(const Request& request, bool signatures_are_checked) {
     Response response;
     response.headers = {{"access-control-max-age", "172800"}};
+    if (signatures_are_checked) response.headers.emplace_back("access-control-allow-origin", "*");
     for (const auto& [asked, answered] : {std::pair{"access-control-request-headers", "access-control-allow-headers"},
                                           std::pair{"access-control-request-method", "access-control-allow-methods"}}) {
         if (const std::string_view value = request.header(asked); !value.empty()) response.headers.emplace_back(answered, value);
@@ -67,6 +68,7 @@ Gateway::~Gateway() = default;
 void Gateway::poll(uint64_t timeout_ns) {
     client_.poll(std::min(timeout_ns, kTurnNs));
     control_.poll();
+    if (std::exchange(notebook_failed_, false)) take_up_waiting();
     server_.poll(client_.transport().monotonic_ns());
     // What came in one turn goes out as one batch a shard.
     for (const std::string& name : dirty_) {
@@ -74,6 +76,7 @@ void Gateway::poll(uint64_t timeout_ns) {
         if (stream != streams_.end() && std::exchange(stream->second->flush, false) && stream->second->producer != nullptr) stream->second->producer->flush();
     }
     dirty_.clear();
+    poll_subscriptions();
     std::erase_if(retired_, [](const auto& producer) { return producer->in_flight_bytes() == 0; });
 }
 
@@ -81,51 +84,51 @@ void Gateway::poll(uint64_t timeout_ns) {
 
 std::span<const Gateway::Row> Gateway::table() {
     static const Row kOperations[] = {
-        {"AddTagsToStream", &shapes::kAddTags, &Gateway::add_tags},
+        {"AddTagsToStream", &shapes::kAddTags, &Gateway::add_tags, identity::kManage},
         {"CreateChannel", nullptr, nullptr},
-        {"CreateStream", &shapes::kCreateStream, &Gateway::create_stream},
-        {"DecreaseStreamRetentionPeriod", &shapes::kRetention, &Gateway::decrease_retention},
+        {"CreateStream", &shapes::kCreateStream, &Gateway::create_stream, identity::kManage},
+        {"DecreaseStreamRetentionPeriod", &shapes::kRetention, &Gateway::decrease_retention, identity::kManage},
         {"DeleteChannel", nullptr, nullptr},
-        {"DeleteResourcePolicy", nullptr, nullptr},
-        {"DeleteStream", &shapes::kDeleteStream, &Gateway::delete_stream},
-        {"DeregisterStreamConsumer", nullptr, nullptr},
-        {"DescribeAccountSettings", nullptr, nullptr},
+        {"DeleteResourcePolicy", &shapes::kResource, &Gateway::delete_resource_policy, identity::kManage},
+        {"DeleteStream", &shapes::kDeleteStream, &Gateway::delete_stream, identity::kManage},
+        {"DeregisterStreamConsumer", &shapes::kOneConsumer, &Gateway::deregister_consumer, identity::kManage},
+        {"DescribeAccountSettings", &shapes::kNothing, &Gateway::describe_account_settings},
         {"DescribeChannel", nullptr, nullptr},
         {"DescribeLimits", &shapes::kNothing, &Gateway::describe_limits},
         {"DescribeStream", &shapes::kDescribeStream, &Gateway::describe_stream},
-        {"DescribeStreamConsumer", nullptr, nullptr},
+        {"DescribeStreamConsumer", &shapes::kOneConsumer, &Gateway::describe_consumer},
         {"DescribeStreamSummary", &shapes::kStreamOnly, &Gateway::describe_stream_summary},
-        {"DisableEnhancedMonitoring", nullptr, nullptr},
-        {"EnableEnhancedMonitoring", nullptr, nullptr},
-        {"GetRecords", &shapes::kGetRecords, &Gateway::get_records},
-        {"GetResourcePolicy", nullptr, nullptr},
-        {"GetShardIterator", &shapes::kGetShardIterator, &Gateway::get_shard_iterator},
-        {"IncreaseStreamRetentionPeriod", &shapes::kRetention, &Gateway::increase_retention},
+        {"DisableEnhancedMonitoring", &shapes::kEnhancedMonitoring, &Gateway::disable_monitoring, identity::kManage},
+        {"EnableEnhancedMonitoring", &shapes::kEnhancedMonitoring, &Gateway::enable_monitoring, identity::kManage},
+        {"GetRecords", &shapes::kGetRecords, &Gateway::get_records, identity::kGet},
+        {"GetResourcePolicy", &shapes::kResource, &Gateway::get_resource_policy, identity::kManage},
+        {"GetShardIterator", &shapes::kGetShardIterator, &Gateway::get_shard_iterator, identity::kGet},
+        {"IncreaseStreamRetentionPeriod", &shapes::kRetention, &Gateway::increase_retention, identity::kManage},
         {"ListChannels", nullptr, nullptr},
         {"ListShards", &shapes::kListShards, &Gateway::list_shards},
-        {"ListStreamConsumers", nullptr, nullptr},
+        {"ListStreamConsumers", &shapes::kListConsumers, &Gateway::list_consumers},
         {"ListStreams", &shapes::kListStreams, &Gateway::list_streams},
         {"ListTagsForResource", &shapes::kResource, &Gateway::list_tags_of_resource},
         {"ListTagsForStream", &shapes::kListTags, &Gateway::list_tags},
-        {"MergeShards", &shapes::kMergeShards, &Gateway::merge_shards},
-        {"PutRecord", &shapes::kPutRecord, &Gateway::put_record},
-        {"PutRecords", &shapes::kPutRecords, &Gateway::put_records},
-        {"PutResourcePolicy", nullptr, nullptr},
-        {"RegisterStreamConsumer", nullptr, nullptr},
-        {"RemoveTagsFromStream", &shapes::kRemoveTags, &Gateway::remove_tags},
-        {"SplitShard", &shapes::kSplitShard, &Gateway::split_shard},
+        {"MergeShards", &shapes::kMergeShards, &Gateway::merge_shards, identity::kManage},
+        {"PutRecord", &shapes::kPutRecord, &Gateway::put_record, identity::kPut},
+        {"PutRecords", &shapes::kPutRecords, &Gateway::put_records, identity::kPut},
+        {"PutResourcePolicy", &shapes::kPutResourcePolicy, &Gateway::put_resource_policy, identity::kManage},
+        {"RegisterStreamConsumer", &shapes::kRegisterConsumer, &Gateway::register_consumer, identity::kManage},
+        {"RemoveTagsFromStream", &shapes::kRemoveTags, &Gateway::remove_tags, identity::kManage},
+        {"SplitShard", &shapes::kSplitShard, &Gateway::split_shard, identity::kManage},
         {"StartStreamEncryption", nullptr, nullptr},
         {"StopStreamEncryption", nullptr, nullptr},
-        {"SubscribeToShard", nullptr, nullptr},
-        {"TagResource", &shapes::kTagResource, &Gateway::tag_resource},
-        {"UntagResource", &shapes::kUntagResource, &Gateway::untag_resource},
-        {"UpdateAccountSettings", nullptr, nullptr},
+        {"SubscribeToShard", &shapes::kSubscribeToShard, &Gateway::subscribe_to_shard, identity::kGet},
+        {"TagResource", &shapes::kTagResource, &Gateway::tag_resource, identity::kManage},
+        {"UntagResource", &shapes::kUntagResource, &Gateway::untag_resource, identity::kManage},
+        {"UpdateAccountSettings", &shapes::kUpdateAccountSettings, &Gateway::update_account_settings, identity::kManage},
         {"UpdateChannel", nullptr, nullptr},
-        {"UpdateMaxRecordSize", &shapes::kMaxRecordSize, &Gateway::update_max_record_size},
-        {"UpdateShardCount", &shapes::kUpdateShardCount, &Gateway::update_shard_count},
-        {"UpdateStreamMode", nullptr, nullptr},
-        {"UpdateStreamRecordDistributionStrategy", nullptr, nullptr},
-        {"UpdateStreamWarmThroughput", nullptr, nullptr},
+        {"UpdateMaxRecordSize", &shapes::kMaxRecordSize, &Gateway::update_max_record_size, identity::kManage},
+        {"UpdateShardCount", &shapes::kUpdateShardCount, &Gateway::update_shard_count, identity::kManage},
+        {"UpdateStreamMode", &shapes::kUpdateStreamMode, &Gateway::update_stream_mode, identity::kManage},
+        {"UpdateStreamRecordDistributionStrategy", &shapes::kUpdateDistribution, &Gateway::update_distribution, identity::kManage},
+        {"UpdateStreamWarmThroughput", &shapes::kUpdateWarmThroughput, &Gateway::update_warm_throughput, identity::kManage},
     };
     return kOperations;
 }
@@ -149,13 +152,13 @@ void Gateway::take(ExchangeId exchange, Request request) {
 
 // The order of the checks is the service's: method, encoding, body, target, types, constraints, and then what it means.
 void Gateway::dispatch(ExchangeId exchange, Request& request) {
-    if (request.method == "OPTIONS" && !request.header("origin").empty()) return server_.respond(exchange, preflight(request));
+    if (request.method == "OPTIONS" && !request.header("origin").empty()) return server_.respond(exchange, preflight(request, options_.auth));
     const auto encoding = encoding_of(request.header("content-type"));
     if (request.method != "POST" || !encoding) {
         ++stats_.failed_count;
         return server_.respond(exchange, access_denied());
     }
-    Call call{exchange, *encoding, {}};
+    Call call{exchange, *encoding, {}, {}, nullptr};
     const Node* input = nullptr;
     if (!request.body.empty()) input = document_.parse(*encoding, request.body);
     const std::string_view target = request.header("x-amz-target");
@@ -165,28 +168,33 @@ void Gateway::dispatch(ExchangeId exchange, Request& request) {
     }
     if (row == nullptr) return fail(call, ApiError{"UnknownOperationException", {}});
     call.operation = row->name;
-    if (row->operation == nullptr)
-        return fail(call, not_available(fmt::format("{} is not available here: what it promises, Eagre does not do.", row->name)));
-    if (const auto fault = check(*row->shape, *input, *encoding)) return fail(call, *fault);
-    // Dry runs say what would have been; nothing may come of them.
-    if (const Node* dry = input->member("DryRun"); dry != nullptr && dry->boolean)
-        return fail(call, not_available("DryRun is not available here."));
     current_ = &request;
-    (this->*row->operation)(call, *input);
+    const bool granted = authenticate(call) == Access::kGranted;
+    if (granted && row->operation == nullptr) {
+        fail(call, not_available(fmt::format("{} is not available here: what it promises, Eagre does not do.", row->name)));
+    } else if (granted) {
+        if (const auto fault = check(*row->shape, *input, *encoding)) fail(call, *fault);
+        else if (permit_input(call, *row, *input)) (this->*row->operation)(call, *input);
+    }
     current_ = nullptr;
+}
+
+std::string Gateway::request_id() {
+    const uint64_t high = client_.transport().random();
+    const uint64_t low = client_.transport().random();
+    return fmt::format("{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}", high >> 32U, high >> 16U & 0xffffU, high & 0xfffU, 0x8000U | (low >> 48U & 0x3fffU),
+                       low & 0xffffffffffffU);
 }
 
 void Gateway::answer(const Call& call, Writer& writer) {
     Response response;
     response.body = writer.take();
     response.headers.emplace_back("content-type", content_type_of(call.encoding));
-    const uint64_t high = client_.transport().random();
-    const uint64_t low = client_.transport().random();
-    response.headers.emplace_back("x-amzn-requestid", fmt::format("{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}", high >> 32U, high >> 16U & 0xffffU,
-                                                                  high & 0xfffU, 0x8000U | (low >> 48U & 0x3fffU), low & 0xffffffffffffU));
+    response.headers.emplace_back("x-amzn-requestid", request_id());
     std::string second;
-    append_base64(second, fmt::format("{:016x}{:016x}{:016x}", low, high, call.exchange.value));
+    append_base64(second, fmt::format("{:016x}{:016x}{:016x}", client_.transport().random(), client_.transport().random(), call.exchange.value));
     response.headers.emplace_back("x-amz-id-2", std::move(second));
+    if (options_.auth) response.headers.emplace_back("access-control-allow-origin", "*");
     server_.respond(call.exchange, std::move(response));
 }
 
@@ -208,7 +216,8 @@ void Gateway::fail(const Call& call, const ApiError& error) {
     response.body = writer.take();
     response.headers = {{"content-type", std::string(content_type_of(call.encoding))},
                         {"x-amzn-errortype", error.type},
-                        {"x-amzn-requestid", fmt::format("{:016x}-{:016x}", client_.transport().random(), call.exchange.value)}};
+                        {"x-amzn-requestid", request_id()}};
+    if (options_.auth) response.headers.emplace_back("access-control-allow-origin", "*");
     log::debug("gateway", "call failed operation={} type={} message={}", call.operation, error.type, error.message);
     server_.respond(call.exchange, std::move(response));
 }

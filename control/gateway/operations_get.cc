@@ -2,7 +2,6 @@
 // in the way.
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
@@ -17,12 +16,6 @@ constexpr uint64_t kReadBytesMin = 64ULL * 1024;
 constexpr uint64_t kReadBytesPerRecord = 2048;
 constexpr int64_t kLimitDefault = 10000;
 constexpr uint32_t kReadsMax = 8;
-
-uint64_t time_ms_of(const Node& time) {
-    if (time.kind == Node::Kind::kTime) return static_cast<uint64_t>(std::max<int64_t>(0, time.integer));
-    const double seconds = time.kind == Node::Kind::kDecimal ? time.decimal : static_cast<double>(time.integer);
-    return seconds <= 0 ? 0 : static_cast<uint64_t>(std::llround(std::min(seconds, 1e15) * 1000));
-}
 
 }  // namespace
 
@@ -64,10 +57,12 @@ void Gateway::get_shard_iterator(const Call& call, const Node& input) {
     const client::ShardDescription* shard = named_shard(call, name, said, map);
     if (shard == nullptr) return;
     if (by_number) {
-        const auto number = SequenceNumbers(map->created_ns, shard->id).parse(from->text);
+        const SequenceNumbers numbers(map->created_ns, shard->id);
+        const auto number = type == "AFTER_SEQUENCE_NUMBER" ? numbers.parse(from->text) : numbers.parse_at(from->text);
         if (!number)
             return fail(call, invalid_argument(fmt::format("StartingSequenceNumber {} used in GetShardIterator on shard {} in stream {} under account {} is invalid because it did not come from this stream.", from->text, name_of(*shard), name, options_.arns.account)));
         const uint64_t next = number->value + (type == "AFTER_SEQUENCE_NUMBER" ? 1 : 0);
+        if (wants_dry_run(input)) return fail(call, dry_run());
         return answer_iterator(call, name, map->id, shard->id, SequenceNumber{std::max(next, shard->first_sequence.value)});
     }
     auto position = frame::Position::kTrimHorizon;
@@ -79,6 +74,7 @@ void Gateway::get_shard_iterator(const Call& call, const Node& input) {
         if (ms > now_ms()) return fail(call, invalid_argument(fmt::format("The timestampInMillis parameter cannot be greater than the currentTimestampInMillis. timestampInMillis: {}, currentTimestampInMillis: {}", ms, now_ms())));
         value = ms * 1'000'000;
     }
+    if (wants_dry_run(input)) return fail(call, dry_run());
     fetcher_->locate(*shard, position, value, [this, call, name, said, stream_id = map->id, shard_id = shard->id](Result<client::Located> located) {
         if (located) return answer_iterator(call, name, stream_id, shard_id, located->next);
         if (located.error().code == Errc::kSequenceTrimmed) return answer_iterator(call, name, stream_id, shard_id, SequenceNumber{located.error().detail});
@@ -100,6 +96,7 @@ void Gateway::get_records(const Call& call, const Node& input) {
     const Iterator& iterator = std::get<Iterator>(opened);
     if (const Node* arn = input.member("StreamARN"); arn != nullptr && stream_of_arn(arn->text) != std::string_view(iterator.stream_name))
         return fail(call, invalid_argument("The ShardIterator is not of the stream that StreamARN names."));
+    if (!permit(call, iterator.stream_name)) return;
     const Stream* stream = stream_for(call, iterator.stream_name);
     if (stream == nullptr) return;
     const client::ShardDescription* shard = stream->map.id == iterator.stream ? find_shard(stream->map, iterator.shard) : nullptr;
@@ -109,6 +106,7 @@ void Gateway::get_records(const Call& call, const Node& input) {
         shard = stream->map.id == iterator.stream ? find_shard(stream->map, iterator.shard) : nullptr;
     }
     if (shard == nullptr) return fail(call, not_found(fmt::format("The shard of this iterator does not exist any more in stream {} under account {}.", iterator.stream_name, options_.arns.account)));
+    if (wants_dry_run(input)) return fail(call, dry_run());
     const Node* limit = input.member("Limit");
     auto get = std::make_shared<Get>(call, server_.take_buffer());
     get->name = iterator.stream_name;
@@ -189,26 +187,7 @@ void Gateway::finish_get(Get& get, const client::ReadEnd& end) {
     writer.integer("MillisBehindLatest", behind ? static_cast<int64_t>(std::max<uint64_t>(1, age)) : 0);
     if (ended) {
         writer.name("ChildShards");
-        writer.begin_list();
-        for (const client::ShardDescription& each : get.shards) {
-            if (each.parent != get.shard.id && each.adjacent_parent != get.shard.id) continue;
-            writer.begin_map();
-            writer.text("ShardId", name_of(each));
-            writer.name("ParentShards");
-            writer.begin_list();
-            for (const ShardId parent : {each.parent, each.adjacent_parent}) {
-                const auto known = std::find_if(get.shards.begin(), get.shards.end(), [parent](const auto& shard) { return shard.id == parent; });
-                if (known != get.shards.end()) writer.text(name_of(*known));
-            }
-            writer.end_list();
-            writer.name("HashKeyRange");
-            writer.begin_map();
-            writer.text("StartingHashKey", hash_key_text(each.range.starting));
-            writer.text("EndingHashKey", hash_key_text(each.range.ending));
-            writer.end_map();
-            writer.end_map();
-        }
-        writer.end_list();
+        write_children(writer, get.shards, get.shard.id);
     }
     writer.end_map();
     answer(get.call, writer);

@@ -15,6 +15,11 @@ namespace {
 
 constexpr size_t kCallBytesMax = 10 * 1024 * 1024;
 constexpr unsigned kIndexBits = 16;
+/// Of records that came without a key, where none is needed: what readers see of it.
+constexpr std::string_view kKeyless = "auto";
+/// Puts don't wait for a newer notebook, only for the first one: another gateway learns a second later that a stream's records are spread.
+constexpr uint64_t kStrategyMs = UINT64_MAX - 1;
+constexpr uint64_t kStrategyFreshMs = 200;
 constexpr std::string_view kThrottled = "ProvisionedThroughputExceededException";
 
 client::ProducerOptions producer_options() {
@@ -38,6 +43,29 @@ std::pair<std::string_view, std::string> failure_of(Error error) {
 }
 
 }  // namespace
+
+bool Gateway::spreads(const Stream& stream) const { return notebook_->of(stream.map.name).settings.automatic; }
+
+HashKey Gateway::next_spread(const Stream& stream) {
+    const auto& shards = stream.map.shards;
+    for (size_t i = 0; i < shards.size(); ++i) {
+        const auto& shard = shards[++spread_ % shards.size()];
+        if (shard.open) return shard.range.starting;
+    }
+    return {};
+}
+
+bool Gateway::keys_are_there(const Call& call, const Stream& stream, const Node& record, size_t number) {
+    if (record.member("PartitionKey") != nullptr || spreads(stream)) return true;
+    // Elsewhere it may have been made one that needs no keys just now.
+    if (!has_notebook(kStrategyFreshMs)) {
+        park_for_notebook(call);
+        return false;
+    }
+    const std::string where = number == 0 ? "partitionKey" : fmt::format("records.{}.member.partitionKey", number);
+    fail(call, validation(fmt::format("1 validation error detected: Value null at '{}' failed to satisfy constraint: Member must not be null", where)));
+    return false;
+}
 
 client::Producer& Gateway::producer_of(Stream& stream) {
     if (stream.producer == nullptr) {
@@ -81,9 +109,12 @@ bool Gateway::put_one(const Call& call, Stream& stream, const Node& record, uint
         return false;
     }
     frame::RecordView view;
-    view.partition_key = record.member("PartitionKey")->text;
+    const Node* key = record.member("PartitionKey");
+    view.partition_key = key == nullptr ? kKeyless : key->text;
     view.data = as_record_data(bytes);
-    if (const Node* hash = record.member("ExplicitHashKey"); hash != nullptr) {
+    if (spreads(stream)) {
+        view.explicit_hash = next_spread(stream);
+    } else if (const Node* hash = record.member("ExplicitHashKey"); hash != nullptr) {
         view.explicit_hash = parse_hash_key(hash->text);
         if (!view.explicit_hash) {
             fault = invalid_argument(fmt::format("Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was {}", hash->text));
@@ -106,12 +137,19 @@ bool Gateway::put_one(const Call& call, Stream& stream, const Node& record, uint
 void Gateway::put_record(const Call& call, const Node& input) {
     std::string name;
     if (!stream_name(call, input, name)) return;
+    if (!has_notebook(kStrategyMs)) return park_for_notebook(call);
     Stream* stream = stream_for(call, name);
     if (stream == nullptr) return;
+    if (!keys_are_there(call, *stream, input, 0)) return;
     if (const Node* order = input.member("SequenceNumberForOrdering"); order != nullptr) {
         // Ours grow within a shard whatever is asked for; one that is not ours can't be kept to.
         if (!SequenceNumbers(stream->map.created_ns, ShardId{}).parse(order->text))
             return fail(call, invalid_argument(fmt::format("ExclusiveMinimumSequenceNumber {} used in PutRecord on stream {} under account {} is invalid.", order->text, name, options_.arns.account)));
+    }
+    if (wants_dry_run(input)) {
+        const Node* data = input.member("Data");
+        const size_t bytes = call.encoding == Encoding::kCbor ? data->text.size() : data->text.size() / 4 * 3;
+        return fail(call, bytes > stream->map.record_bytes_max + 2 ? invalid_argument(fmt::format("Record is larger than the stream's limit of {} bytes.", stream->map.record_bytes_max)) : dry_run());
     }
     const uint32_t slot = take_slot(call, *stream, 1, true);
     ApiError fault;
@@ -126,14 +164,18 @@ void Gateway::put_record(const Call& call, const Node& input) {
 void Gateway::put_records(const Call& call, const Node& input) {
     std::string name;
     if (!stream_name(call, input, name)) return;
+    if (!has_notebook(kStrategyMs)) return park_for_notebook(call);
     Stream* stream = stream_for(call, name);
     if (stream == nullptr) return;
     const std::span<const Node> records = input.member("Records")->children;
     size_t total = 0;
     ApiError fault;
+    size_t number = 0;
     for (const Node& record : records) {
+        if (!keys_are_there(call, *stream, record, ++number)) return;
+        const Node* key = record.member("PartitionKey");
         const std::string_view data = record.member("Data")->text;
-        total += (call.encoding == Encoding::kJson ? data.size() / 4 * 3 : data.size()) + record.member("PartitionKey")->text.size();
+        total += (call.encoding == Encoding::kJson ? data.size() / 4 * 3 : data.size()) + (key == nullptr ? 0 : key->text.size());
         if (const Node* hash = record.member("ExplicitHashKey"); hash != nullptr && !parse_hash_key(hash->text))
             return fail(call, invalid_argument(fmt::format("Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was {}", hash->text)));
         if (data.size() / 4 * 3 > stream->map.record_bytes_max + 2 && call.encoding == Encoding::kJson)
@@ -144,6 +186,7 @@ void Gateway::put_records(const Call& call, const Node& input) {
         }
     }
     if (total > kCallBytesMax) return fail(call, invalid_argument(fmt::format("Records size exceeds {} MB limit", kCallBytesMax / 1024 / 1024)));
+    if (wants_dry_run(input)) return fail(call, dry_run());
     const uint32_t slot = take_slot(call, *stream, static_cast<uint32_t>(records.size()), false);
     for (uint32_t i = 0; i < records.size(); ++i) {
         if (!put_one(call, *stream, records[i], slot, i, fault)) {

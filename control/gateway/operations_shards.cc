@@ -1,49 +1,59 @@
 // Shards: listing with filters and pages, splitting, merging, scaling.
 #include <algorithm>
-#include <charconv>
 #include <optional>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include <fmt/format.h>
 
-#include "control/gateway/document/base64.h"
 #include "control/gateway/gateway.h"
+#include "control/gateway/model/page_token.h"
 
 namespace eagre::gateway {
 namespace {
 
 constexpr int64_t kListLimitDefault = 1000;
 
-/// Where a listing of shards goes on: "ms of its making/last shard/stream", base64. Not signed: it opens no door.
-std::string page_token(uint64_t made_ms, uint64_t after, std::string_view stream) {
-    std::string text;
-    append_base64(text, fmt::format("{}/{}/{}", made_ms, after, stream));
-    return text;
-}
-struct Page {
-    uint64_t made_ms = 0;
-    uint64_t after = 0;  // Number of its last shard.
-    std::string stream;
+struct Filter {
+    std::string type;
+    uint64_t after = 0;     // AFTER_SHARD_ID: a shard's number.
+    uint64_t time_ns = 0;   // ..._TIMESTAMP: since 1970.
 };
-std::optional<Page> open_page_token(std::string_view text) {
-    const auto bytes = decode_base64(text);
-    if (!bytes) return std::nullopt;
-    const size_t first = bytes->find('/');
-    const size_t second = first == bytes->npos ? first : bytes->find('/', first + 1);
-    if (second == bytes->npos) return std::nullopt;
-    Page page;
-    const char* const begin = bytes->data();
-    const auto made = std::from_chars(begin, begin + first, page.made_ms);
-    const auto after = std::from_chars(begin + first + 1, begin + second, page.after);
-    if (made.ptr != begin + first || after.ptr != begin + second) return std::nullopt;
-    page.stream = bytes->substr(second + 1);
-    return page;
-}
 
-/// The shards among which a filter chooses: those with something to read, and the open ones.
-bool is_chosen(const client::ShardDescription& shard, const std::string& filter, uint64_t after) {
-    if (filter == "AFTER_SHARD_ID") return shard_number(shard.id, shard.ordinal) > after;
-    if (filter == "AT_LATEST") return shard.open;
+/// What filters need to know of all shards of a stream.
+class Lineage {
+  public:
+    explicit Lineage(const std::vector<client::ShardDescription>& shards) {
+        for (const client::ShardDescription& each : shards) {
+            there_.insert(each.id.value);
+            for (const ShardId parent : {each.parent, each.adjacent_parent}) {
+                auto& closed = closed_ns_.try_emplace(parent.value, UINT64_MAX).first->second;
+                closed = std::min(closed, each.opened_ns);
+            }
+        }
+    }
+    /// Retention has taken its parents, or it never had any.
+    bool is_first(const client::ShardDescription& shard) const { return !there_.contains(shard.parent.value) && !there_.contains(shard.adjacent_parent.value); }
+    /// When it gave way to its children: their opening. An open one has not yet.
+    uint64_t closed_ns(const client::ShardDescription& shard) const {
+        const auto found = closed_ns_.find(shard.id.value);
+        return found == closed_ns_.end() ? UINT64_MAX : found->second;
+    }
+
+  private:
+    std::unordered_set<uint64_t> there_;
+    std::unordered_map<uint64_t, uint64_t> closed_ns_;
+};
+
+/// At one moment the shards chosen cover all keys once: at the trim horizon those without a parent that is still there, later those that
+/// had been opened and not closed.
+bool is_chosen(const Lineage& lineage, const client::ShardDescription& shard, const Filter& filter) {
+    if (filter.type == "AFTER_SHARD_ID") return shard_number(shard.id, shard.ordinal) > filter.after;
+    if (filter.type == "AT_LATEST") return shard.open;
+    if (filter.type == "AT_TRIM_HORIZON") return lineage.is_first(shard);
+    if (filter.type == "FROM_TIMESTAMP") return lineage.closed_ns(shard) > filter.time_ns;
+    if (filter.type == "AT_TIMESTAMP") return (lineage.is_first(shard) || shard.opened_ns <= filter.time_ns) && lineage.closed_ns(shard) > filter.time_ns;
     return true;
 }
 
@@ -72,6 +82,29 @@ void Gateway::write_shard(Writer& writer, const client::StreamDescription& strea
     writer.end_map();
 }
 
+void Gateway::write_children(Writer& writer, std::span<const client::ShardDescription> shards, ShardId parent) {
+    writer.begin_list();
+    for (const client::ShardDescription& each : shards) {
+        if (each.parent != parent && each.adjacent_parent != parent) continue;
+        writer.begin_map();
+        writer.text("ShardId", name_of(each));
+        writer.name("ParentShards");
+        writer.begin_list();
+        for (const ShardId id : {each.parent, each.adjacent_parent}) {
+            const auto known = std::find_if(shards.begin(), shards.end(), [id](const auto& shard) { return shard.id == id; });
+            if (known != shards.end()) writer.text(name_of(*known));
+        }
+        writer.end_list();
+        writer.name("HashKeyRange");
+        writer.begin_map();
+        writer.text("StartingHashKey", hash_key_text(each.range.starting));
+        writer.text("EndingHashKey", hash_key_text(each.range.ending));
+        writer.end_map();
+        writer.end_map();
+    }
+    writer.end_list();
+}
+
 void Gateway::list_shards(const Call& call, const Node& input) {
     const Node* token = input.member("NextToken");
     const Node* start = input.member("ExclusiveStartShardId");
@@ -82,11 +115,13 @@ void Gateway::list_shards(const Call& call, const Node& input) {
             if (input.member(other) != nullptr) return fail(call, invalid_argument(fmt::format("NextToken and {} cannot be provided together.", other)));
         }
         const auto page = open_page_token(token->text);
-        if (!page) return fail(call, invalid_argument("NextToken is invalid."));
+        const auto last = page ? parse_shard_name(page->after) : std::nullopt;
+        if (!page || !last) return fail(call, invalid_argument("NextToken is invalid."));
         if (now_ms() > page->made_ms + kIteratorMs)
             return fail(call, ApiError{"ExpiredNextTokenException", "The NextToken is older than 300 seconds; list again from the beginning."});
         name = page->stream;
-        after = page->after;
+        after = *last;
+        if (!permit(call, name)) return;
     } else if (!stream_name(call, input, name)) {
         return;
     }
@@ -95,27 +130,30 @@ void Gateway::list_shards(const Call& call, const Node& input) {
         if (!shard) return fail(call, invalid_argument(fmt::format("ExclusiveStartShardId {} is no shard's id.", start->text)));
         after = *shard;
     }
-    std::string filter;
-    uint64_t filter_after = 0;
+    Filter filter;
     if (const Node* said = input.member("ShardFilter"); said != nullptr) {
-        filter = said->member("Type")->text;
+        filter.type = said->member("Type")->text;
         const Node* shard = said->member("ShardId");
-        if (filter == "AFTER_SHARD_ID") {
+        const Node* time = said->member("Timestamp");
+        if (filter.type == "AFTER_SHARD_ID") {
             const auto id = shard == nullptr ? std::nullopt : parse_shard_name(shard->text);
             if (!id) return fail(call, invalid_argument("ShardFilter of Type AFTER_SHARD_ID needs a ShardId."));
-            filter_after = *id;
+            filter.after = *id;
         }
-        const bool by_time = filter == "AT_TIMESTAMP" || filter == "FROM_TIMESTAMP";
-        if (by_time && said->member("Timestamp") == nullptr) return fail(call, invalid_argument(fmt::format("ShardFilter of Type {} needs a Timestamp.", filter)));
-        if (by_time) return fail(call, not_available(fmt::format("ShardFilter of Type {} is not available here; AT_TRIM_HORIZON and AT_LATEST are.", filter)));
+        if (filter.type.ends_with("_TIMESTAMP")) {
+            if (time == nullptr) return fail(call, invalid_argument(fmt::format("ShardFilter of Type {} needs a Timestamp.", filter.type)));
+            filter.time_ns = time_ms_of(*time) * 1'000'000;
+        }
     }
+    const Node* made = input.member("StreamCreationTimestamp");
+    const uint64_t made_ms = made == nullptr ? 0 : time_ms_of(*made);
     const Node* limit = input.member("MaxResults");
     const auto count_max = static_cast<size_t>(limit == nullptr ? kListLimitDefault : limit->integer);
-    with_description(call, name, [this, call, name, after, filter, filter_after, count_max](const client::StreamDescription& stream) {
-        // At the trim horizon: what has no parent there any more, so that together they cover all keys.
-        const auto is_known = [&](ShardId shard) {
-            return std::any_of(stream.shards.begin(), stream.shards.end(), [shard](const auto& each) { return each.id == shard; });
-        };
+    with_description(call, name, [this, call, name, after, filter, made_ms, count_max](const client::StreamDescription& stream, const StreamNotes&) {
+        // Another stream had this name before, and that one was meant.
+        if (made_ms != 0 && made_ms / 1000 != stream.created_ns / 1'000'000'000)
+            return fail(call, not_found(fmt::format("Stream {} under account {} not found.", name, options_.arns.account)));
+        const Lineage lineage(stream.shards);
         Writer writer(call.encoding);
         writer.begin_map();
         writer.name("Shards");
@@ -124,8 +162,7 @@ void Gateway::list_shards(const Call& call, const Node& input) {
         uint64_t last = 0;
         bool more = false;
         for (const client::ShardDescription& shard : stream.shards) {
-            if ((after && number_of(shard) <= *after) || !is_chosen(shard, filter, filter_after)) continue;
-            if (filter == "AT_TRIM_HORIZON" && (is_known(shard.parent) || is_known(shard.adjacent_parent))) continue;
+            if ((after && number_of(shard) <= *after) || !is_chosen(lineage, shard, filter)) continue;
             more = count == count_max;
             if (more) break;
             write_shard(writer, stream, shard);
@@ -133,7 +170,7 @@ void Gateway::list_shards(const Call& call, const Node& input) {
             ++count;
         }
         writer.end_list();
-        if (more) writer.text("NextToken", page_token(now_ms(), last, name));
+        if (more) writer.text("NextToken", PageToken{now_ms(), name, std::to_string(last)}.text());
         writer.end_map();
         answer(call, writer);
     });
@@ -183,6 +220,13 @@ void Gateway::update_shard_count(const Call& call, const Node& input) {
     submit(call, name, [this, call, name, target](client::ControlClient& control) -> Result<ControlPool::Completion> {
         const auto before = control.describe_stream(name);
         if (!before) return before.error();
+        const auto notes = control.list_notes(name, kSettingsNote);
+        if (!notes) return notes.error();
+        if (read_stream_notes(*notes, name).settings.on_demand) {
+            return ControlPool::Completion([this, call, name] {
+                fail(call, validation(fmt::format("Stream {} is in ON_DEMAND mode: its number of shards is not to be set.", name)));
+            });
+        }
         const auto current = std::count_if(before->shards.begin(), before->shards.end(), [](const auto& shard) { return shard.open; });
         if (target > 2 * current || 2 * target < current) {
             return ControlPool::Completion([this, call, target, current] {
@@ -197,7 +241,7 @@ void Gateway::update_shard_count(const Call& call, const Node& input) {
             writer.text("StreamName", name);
             writer.integer("CurrentShardCount", current);
             writer.integer("TargetShardCount", target);
-            writer.text("StreamARN", options_.arns.stream(name));
+            writer.text("StreamARN", arns(call).stream(name));
             writer.end_map();
             answer(call, writer);
         });

@@ -1,11 +1,13 @@
 // The life of streams: eagre-control does it, in the pool's threads.
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "control/gateway/gateway.h"
+#include "control/gateway/warm_throughput.h"
 
 namespace eagre::gateway {
 namespace {
@@ -17,13 +19,7 @@ constexpr uint32_t kOnDemandShardCount = 4;
 constexpr uint32_t kAccountStreamsOnDemandMax = 50;
 constexpr int64_t kDescribeLimitDefault = 100;
 constexpr int64_t kListLimitDefault = 100;
-/// What the service keeps of a stream and Eagre does not: in tags of ours, which no call shows.
-constexpr std::string_view kModeTag = "eagre:stream-mode";
 constexpr std::string_view kOnDemand = "ON_DEMAND";
-
-bool is_on_demand(const client::StreamDescription& stream) {
-    return std::any_of(stream.tags.begin(), stream.tags.end(), [](const auto& tag) { return tag.first == kModeTag && tag.second == kOnDemand; });
-}
 
 /// A job's outcome for calls that answer nothing.
 Result<ControlPool::Completion> completion_of(const Status& done, ControlPool::Completion then) {
@@ -31,25 +27,26 @@ Result<ControlPool::Completion> completion_of(const Status& done, ControlPool::C
     return then;
 }
 
-void write_summary(Writer& writer, const client::StreamDescription& stream, const Arns& arns) {
+void write_summary(Writer& writer, const client::StreamDescription& stream, const StreamSettings& settings, const Arns& arns) {
     writer.text("StreamName", stream.name);
     writer.text("StreamARN", arns.stream(stream.name));
     // Ready to be written and read in every state; what is UPDATING takes no other change meanwhile.
     writer.text("StreamStatus", stream.state == client::StreamState::kResharding || stream.state == client::StreamState::kChanging ? "UPDATING" : "ACTIVE");
     writer.name("StreamModeDetails");
     writer.begin_map();
-    writer.text("StreamMode", is_on_demand(stream) ? kOnDemand : "PROVISIONED");
+    writer.text("StreamMode", settings.on_demand ? kOnDemand : "PROVISIONED");
     writer.end_map();
     writer.time_ms("StreamCreationTimestamp", stream.created_ns / 1'000'000'000 * 1000);
 }
 
-void write_details(Writer& writer, const client::StreamDescription& stream) {
+void write_details(Writer& writer, const client::StreamDescription& stream, const StreamSettings& settings) {
     writer.integer("RetentionPeriodHours", static_cast<int64_t>((stream.retention_ms + kHourMs - 1) / kHourMs));
     writer.name("EnhancedMonitoring");
     writer.begin_list();
     writer.begin_map();
     writer.name("ShardLevelMetrics");
     writer.begin_list();
+    for (const std::string& metric : settings.shard_metrics) writer.text(metric);
     writer.end_list();
     writer.end_map();
     writer.end_list();
@@ -58,15 +55,29 @@ void write_details(Writer& writer, const client::StreamDescription& stream) {
 
 }  // namespace
 
+void write_warm_throughput(Writer& writer, int64_t mibps) {
+    writer.begin_map();
+    // No shard has a limit that it would have to be warmed up for: what is wanted is there at once.
+    writer.integer("TargetMiBps", mibps);
+    writer.integer("CurrentMiBps", mibps);
+    writer.end_map();
+}
+
+ApiError warm_throughput_refused() {
+    return validation("WarmThroughputMiBps is only for accounts whose MinimumThroughputBillingCommitment is ENABLED (UpdateAccountSettings).");
+}
+
 void Gateway::submit(const Call& call, const std::string& name, ControlPool::Job job) {
     control_.submit(std::move(job), [this, call, name](Error error, const std::string& message) { fail(call, error_of_stream(error, name, message)); });
 }
 
-void Gateway::with_description(const Call& call, const std::string& name, std::function<void(const client::StreamDescription&)> then) {
+void Gateway::with_description(const Call& call, const std::string& name, std::function<void(const client::StreamDescription&, const StreamNotes&)> then) {
     submit(call, name, [name, then = std::move(then)](client::ControlClient& control) -> Result<ControlPool::Completion> {
         auto described = control.describe_stream(name);
         if (!described) return described.error();
-        return ControlPool::Completion([then, stream = std::move(*described)] { then(stream); });
+        const auto notes = control.list_notes(name, kNotePrefix);
+        if (!notes) return notes.error();
+        return ControlPool::Completion([then, stream = std::move(*described), notes = read_stream_notes(*notes, name)] { then(stream, notes); });
     });
 }
 
@@ -79,18 +90,36 @@ void Gateway::create_stream(const Call& call, const Node& input) {
     if (on_demand && count != nullptr)
         return fail(call, validation("ShardCount is not allowed with StreamMode ON_DEMAND."));
     if (!on_demand && mode != nullptr && count == nullptr) return fail(call, validation("ShardCount is required with StreamMode PROVISIONED."));
-    if (input.member("WarmThroughputMiBps") != nullptr) return fail(call, not_available("WarmThroughputMiBps is not available here: every shard takes what the box takes."));
+    StreamSettings settings;
+    settings.on_demand = on_demand;
+    const Node* warm = input.member("WarmThroughputMiBps");
+    const Node* strategy = input.member("RecordDistributionStrategy");
+    if (warm != nullptr && !on_demand) return fail(call, validation("WarmThroughputMiBps is only for streams with StreamMode ON_DEMAND."));
+    if (strategy != nullptr && strategy->text == "AUTO" && !on_demand)
+        return fail(call, validation("RecordDistributionStrategy AUTO is only for streams with StreamMode ON_DEMAND."));
+    if (warm != nullptr) settings.warm_mibps = warm->integer;
+    settings.automatic = strategy != nullptr && strategy->text == "AUTO";
     if (count != nullptr && count->integer > INT32_MAX) return fail(call, validation("ShardCount is too large."));
     request.shard_count = count != nullptr ? static_cast<uint32_t>(count->integer) : on_demand ? kOnDemandShardCount : 1;
     if (const Node* size = input.member("MaxRecordSizeInKiB"); size != nullptr) request.record_bytes_max = static_cast<uint64_t>(size->integer) * 1024;
     if (const Node* tags = input.member("Tags"); tags != nullptr) {
         for (size_t i = 0; i + 1 < tags->children.size(); i += 2) request.tags.emplace_back(tags->children[i].text, tags->children[i + 1].text);
     }
-    if (on_demand) request.tags.emplace_back(kModeTag, kOnDemand);
+    if (!settings.is_default()) {
+        request.note_name = kSettingsNote;
+        request.note_text = settings.text();
+        ++change_number_;
+    }
     const uint32_t quota = options_.shard_quota;
-    submit(call, request.name, [this, call, request, quota](client::ControlClient& control) -> Result<ControlPool::Completion> {
+    submit(call, request.name, [this, call, request, quota, warm = settings.warm_mibps](client::ControlClient& control) -> Result<ControlPool::Completion> {
         const auto streams = control.list_streams();
         if (!streams) return streams.error();
+        if (warm != 0) {
+            const auto notes = control.list_notes({}, kAccountNote);
+            if (!notes) return notes.error();
+            if (notes->empty() || !parse_account(notes->front().text).committed)
+                return ControlPool::Completion([this, call] { fail(call, warm_throughput_refused()); });
+        }
         uint64_t open = 0;
         for (const auto& stream : *streams) open += stream.name == request.name ? 0 : stream.shard_count;
         if (open + request.shard_count > quota) {
@@ -98,20 +127,36 @@ void Gateway::create_stream(const Call& call, const Node& input) {
                 fail(call, limit_exceeded(fmt::format("This request would exceed the shard limit for the account {} in {}. Current shard count for "
                                                       "the account: {}. Limit: {}. Number of additional shards that would have resulted from this "
                                                       "request: {}. See --shard-quota.",
-                                                      options_.arns.account, options_.arns.region, open, quota, count)));
+                                                      options_.arns.account, call.region, open, quota, count)));
             });
         }
         const auto made = control.create_stream(request);
         if (!made) return made.error();
-        return ControlPool::Completion([this, call] { answer_empty(call); });
+        return ControlPool::Completion([this, call] {
+            ++change_number_;
+            answer_empty(call);
+        });
     });
 }
 
 void Gateway::delete_stream(const Call& call, const Node& input) {
     std::string name;
     if (!stream_name(call, input, name)) return;
-    submit(call, name, [this, call, name](client::ControlClient& control) {
+    const Node* enforce = input.member("EnforceConsumerDeletion");
+    const bool with_consumers = enforce != nullptr && enforce->boolean;
+    submit(call, name, [this, call, name, with_consumers](client::ControlClient& control) -> Result<ControlPool::Completion> {
+        if (!with_consumers) {
+            const auto consumers = control.list_notes(name, kConsumerNotes);
+            if (!consumers) return consumers.error();
+            if (!consumers->empty()) {
+                return ControlPool::Completion([this, call, name] {
+                    fail(call, in_use(fmt::format("Stream {} under account {} has consumers registered. Deregister them, or say EnforceConsumerDeletion.", name,
+                                                  options_.arns.account)));
+                });
+            }
+        }
         return completion_of(control.delete_stream(name), [this, call, name] {
+            ++change_number_;
             forget(name);
             answer_empty(call);
         });
@@ -130,12 +175,12 @@ void Gateway::describe_stream(const Call& call, const Node& input) {
         after = *shard;
     }
     const auto count_max = static_cast<size_t>(limit == nullptr ? kDescribeLimitDefault : limit->integer);
-    with_description(call, name, [this, call, after, count_max](const client::StreamDescription& stream) {
+    with_description(call, name, [this, call, after, count_max](const client::StreamDescription& stream, const StreamNotes& notes) {
         Writer writer(call.encoding);
         writer.begin_map();
         writer.name("StreamDescription");
         writer.begin_map();
-        write_summary(writer, stream, options_.arns);
+        write_summary(writer, stream, notes.settings, arns(call));
         writer.name("Shards");
         writer.begin_list();
         size_t count = 0;
@@ -149,7 +194,7 @@ void Gateway::describe_stream(const Call& call, const Node& input) {
         }
         writer.end_list();
         writer.boolean("HasMoreShards", more);
-        write_details(writer, stream);
+        write_details(writer, stream, notes.settings);
         writer.end_map();
         writer.end_map();
         answer(call, writer);
@@ -159,16 +204,21 @@ void Gateway::describe_stream(const Call& call, const Node& input) {
 void Gateway::describe_stream_summary(const Call& call, const Node& input) {
     std::string name;
     if (!stream_name(call, input, name)) return;
-    with_description(call, name, [this, call](const client::StreamDescription& stream) {
+    with_description(call, name, [this, call](const client::StreamDescription& stream, const StreamNotes& notes) {
         Writer writer(call.encoding);
         writer.begin_map();
         writer.name("StreamDescriptionSummary");
         writer.begin_map();
-        write_summary(writer, stream, options_.arns);
-        write_details(writer, stream);
+        write_summary(writer, stream, notes.settings, arns(call));
+        write_details(writer, stream, notes.settings);
         writer.integer("OpenShardCount", std::count_if(stream.shards.begin(), stream.shards.end(), [](const auto& shard) { return shard.open; }));
-        writer.integer("ConsumerCount", 0);
+        writer.integer("ConsumerCount", static_cast<int64_t>(notes.consumers.size()));
         writer.integer("MaxRecordSizeInKiB", static_cast<int64_t>(stream.record_bytes_max / 1024));
+        if (notes.settings.warm_mibps != 0) {
+            writer.name("WarmThroughput");
+            write_warm_throughput(writer, notes.settings.warm_mibps);
+        }
+        if (notes.settings.on_demand) writer.text("RecordDistributionStrategy", notes.settings.automatic ? "AUTO" : "USER_PARTITION_KEY");
         writer.end_map();
         writer.end_map();
         answer(call, writer);
@@ -185,12 +235,17 @@ void Gateway::list_streams(const Call& call, const Node& input) {
     submit(call, {}, [this, call, after, count_max](client::ControlClient& control) -> Result<ControlPool::Completion> {
         auto listed = control.list_streams();
         if (!listed) return listed.error();
+        const auto notes = control.list_notes({}, kSettingsNote);
+        if (!notes) return notes.error();
+        std::map<std::string, StreamSettings> settings;
+        for (const client::Note& each : *notes) settings.emplace(each.stream, parse_settings(each.text));
         auto& streams = *listed;
         std::sort(streams.begin(), streams.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
-        std::erase_if(streams, [&](const auto& stream) { return stream.name <= after && !after.empty(); });
+        // Who may not see a stream is not told that it is there.
+        std::erase_if(streams, [&](const auto& stream) { return (stream.name <= after && !after.empty()) || !may_see(call, stream.name); });
         const bool more = streams.size() > count_max;
         if (more) streams.resize(count_max);
-        return ControlPool::Completion([this, call, streams = std::move(streams), more] {
+        return ControlPool::Completion([this, call, streams = std::move(streams), settings = std::move(settings), more] {
             Writer writer(call.encoding);
             writer.begin_map();
             writer.name("StreamNames");
@@ -203,7 +258,8 @@ void Gateway::list_streams(const Call& call, const Node& input) {
             writer.begin_list();
             for (const auto& stream : streams) {
                 writer.begin_map();
-                write_summary(writer, stream, options_.arns);
+                const auto own = settings.find(stream.name);
+                write_summary(writer, stream, own == settings.end() ? StreamSettings{} : own->second, arns(call));
                 writer.end_map();
             }
             writer.end_list();
@@ -258,7 +314,9 @@ void Gateway::describe_limits(const Call& call, const Node&) {
         if (!streams) return streams.error();
         int64_t open = 0;
         for (const auto& stream : *streams) open += stream.shard_count;
-        const auto on_demand = std::count_if(streams->begin(), streams->end(), is_on_demand);
+        const auto notes = control.list_notes({}, kSettingsNote);
+        if (!notes) return notes.error();
+        const auto on_demand = std::count_if(notes->begin(), notes->end(), [](const client::Note& each) { return parse_settings(each.text).on_demand; });
         return ControlPool::Completion([this, call, open, on_demand] {
             Writer writer(call.encoding);
             writer.begin_map();

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::string_view kOwnPrefix = "eagre:";
 constexpr int64_t kListLimitDefault = 50;
+constexpr int kAttemptsMax = 8;  // At a note that others change too.
 
 bool is_own(std::string_view key) { return key.starts_with(kOwnPrefix); }
 
@@ -35,19 +36,41 @@ void write_tag(Writer& writer, const std::pair<std::string, std::string>& tag) {
 
 }  // namespace
 
-bool Gateway::resource_stream(const Call& call, const Node& input, std::string& name) {
+bool Gateway::resource_named(const Call& call, const Node& input, std::string& name, std::string& consumer) {
     const std::string_view arn = input.member("ResourceARN")->text;
-    if (arn.find("/consumer/") != arn.npos) {
-        fail(call, not_available("Tags of stream consumers are not available here."));
-        return false;
-    }
     const auto stream = stream_of_arn(arn);
-    if (!stream) {
-        fail(call, invalid_argument(fmt::format("ResourceARN {} names no stream.", arn)));
+    const auto named = parse_consumer_arn(arn);
+    if (!stream || (!named && arn.find("/consumer/") != arn.npos)) {
+        fail(call, invalid_argument(fmt::format("ResourceARN {} names neither a stream nor a consumer.", arn)));
         return false;
     }
     name = *stream;
+    if (named) consumer = named->consumer;
     return true;
+}
+
+void Gateway::change_consumer_tags(const Call& call, const std::string& name, const std::string& consumer, std::function<void(TagMap&)> change) {
+    submit(call, name, [this, call, name, consumer, change = std::move(change)](client::ControlClient& control) -> Result<ControlPool::Completion> {
+        for (int i = 0; i < kAttemptsMax; ++i) {
+            auto found = read_consumer(control, {name, consumer, 0});
+            if (!found && found.error().code == Errc::kUnknownGroup)
+                return ControlPool::Completion([this, call, consumer] { fail(call, no_such_consumer(consumer)); });
+            if (!found) return found.error();
+            change(found->second.tags);
+            if (found->second.tags.size() > kTagCountMax) {
+                return ControlPool::Completion([this, call] { fail(call, invalid_argument(fmt::format("A consumer has at most {} tags.", kTagCountMax))); });
+            }
+            found->first.text = found->second.text();
+            const auto put = control.put_note(found->first);
+            if (!put && put.error().code == Errc::kNoteChanged) continue;
+            if (!put) return put.error();
+            return ControlPool::Completion([this, call] {
+                ++change_number_;
+                answer_empty(call);
+            });
+        }
+        return Errc::kBusy;
+    });
 }
 
 void Gateway::put_tags(const Call& call, const std::string& name, const Node& input) {
@@ -81,12 +104,22 @@ void Gateway::remove_tags(const Call& call, const Node& input) {
 
 void Gateway::tag_resource(const Call& call, const Node& input) {
     std::string name;
-    if (resource_stream(call, input, name)) put_tags(call, name, input);
+    std::string consumer;
+    if (!resource_named(call, input, name, consumer)) return;
+    if (consumer.empty()) return put_tags(call, name, input);
+    change_consumer_tags(call, name, consumer, [tags = tags_of(input)](TagMap& into) {
+        for (const auto& [key, value] : tags) into[key] = value;
+    });
 }
 
 void Gateway::untag_resource(const Call& call, const Node& input) {
     std::string name;
-    if (resource_stream(call, input, name)) drop_tags(call, name, input);
+    std::string consumer;
+    if (!resource_named(call, input, name, consumer)) return;
+    if (consumer.empty()) return drop_tags(call, name, input);
+    change_consumer_tags(call, name, consumer, [keys = keys_of(input)](TagMap& from) {
+        for (const std::string& key : keys) from.erase(key);
+    });
 }
 
 void Gateway::list_tags(const Call& call, const Node& input) {
@@ -96,7 +129,7 @@ void Gateway::list_tags(const Call& call, const Node& input) {
     const Node* limit = input.member("Limit");
     const std::string after(start == nullptr ? std::string_view{} : start->text);
     const auto count_max = static_cast<size_t>(limit == nullptr ? kListLimitDefault : limit->integer);
-    with_description(call, name, [this, call, after, count_max](const client::StreamDescription& stream) {
+    with_description(call, name, [this, call, after, count_max](const client::StreamDescription& stream, const StreamNotes&) {
         Writer writer(call.encoding);
         writer.begin_map();
         writer.name("Tags");
@@ -119,14 +152,21 @@ void Gateway::list_tags(const Call& call, const Node& input) {
 
 void Gateway::list_tags_of_resource(const Call& call, const Node& input) {
     std::string name;
-    if (!resource_stream(call, input, name)) return;
-    with_description(call, name, [this, call](const client::StreamDescription& stream) {
+    std::string consumer;
+    if (!resource_named(call, input, name, consumer)) return;
+    with_description(call, name, [this, call, consumer](const client::StreamDescription& stream, const StreamNotes& notes) {
+        const auto found = notes.consumers.find(consumer);
+        if (!consumer.empty() && found == notes.consumers.end()) return fail(call, no_such_consumer(consumer));
         Writer writer(call.encoding);
         writer.begin_map();
         writer.name("Tags");
         writer.begin_list();
-        for (const auto& tag : stream.tags) {
-            if (!is_own(tag.first)) write_tag(writer, tag);
+        if (consumer.empty()) {
+            for (const auto& tag : stream.tags) {
+                if (!is_own(tag.first)) write_tag(writer, tag);
+            }
+        } else {
+            for (const auto& tag : found->second.tags) write_tag(writer, tag);
         }
         writer.end_list();
         writer.end_map();
