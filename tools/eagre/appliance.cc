@@ -86,9 +86,13 @@ void Appliance::start_control() {
 }
 
 void Appliance::start_gateway() {
-    gateway_.process.start(own_directory() + "/eagre-gateway",
-                           {"--data", options_.data, "--port", fmt::format("{}", *options_.kinesis_port), "--box", address(), "--box-port",
-                            fmt::format("{}", port_)},
+    std::vector<std::string> arguments = {"--data", options_.data, "--listen", options_.listen, "--port", fmt::format("{}", *options_.kinesis_port),
+                                          "--box", address(), "--box-port", fmt::format("{}", port_), "--auth", options_.auth};
+    if (options_.insecure) arguments.emplace_back("--insecure");
+    if (!options_.tls_cert.empty())
+        arguments.insert(arguments.end(), {"--box-cert", options_.tls_cert, "--tls-cert", options_.tls_cert, "--tls-key", options_.tls_key});
+    arguments.insert(arguments.end(), options_.gateway_arguments.begin(), options_.gateway_arguments.end());
+    gateway_.process.start(own_directory() + "/eagre-gateway", arguments,
                            options_.log_to_files ? options_.data + "/eagre-gateway.log" : "");
     gateway_.early_deaths_max = kGatewayEarlyDeathsMax;  // Its port is taken, as a rule.
     gateway_.started_ns = monotonic_ns();

@@ -32,6 +32,7 @@ struct ApplianceOptions {
     std::string cleaner = "on";
     std::string cleaner_bytes_per_s;  // Empty: eagred's default.
     std::vector<std::string> more_arguments;  // Passed to eagred as they are.
+    std::vector<std::string> gateway_arguments;  // The same to eagre-gateway.
     bool log_to_files =
         false;  // DATA/eagred.log, DATA/eagre-control.log instead of our own output.
 };

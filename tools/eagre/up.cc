@@ -18,11 +18,8 @@ constexpr double kShowAfterSeconds = 0.5;
 constexpr uint16_t kKinesisPort = 4567;  // Where emulators of Kinesis are looked for.
 
 int run_up(ApplianceOptions options, bool no_kinesis) {
-    // The gateway does not check signatures yet, and has no key: where the dataplane asks for one, or for TLS, it would be a door beside it.
-    const bool open = options.auth == "off" && options.tls_cert.empty();
-    if (options.kinesis_port && !open)
-        throw std::runtime_error("the Kinesis API is not to be had with --auth on or --tls-cert; leave --kinesis-port out");
-    if (!options.kinesis_port && open && !no_kinesis) options.kinesis_port = options.port == 0 ? uint16_t{0} : kKinesisPort;
+    if (no_kinesis && options.kinesis_port) throw std::runtime_error("--kinesis-port and --no-kinesis: one of them");
+    if (!no_kinesis && !options.kinesis_port) options.kinesis_port = options.port == 0 ? uint16_t{0} : kKinesisPort;
     Signals::block();
     Appliance appliance(options);
     Progress progress;
@@ -39,7 +36,9 @@ int run_up(ApplianceOptions options, bool no_kinesis) {
                options.listen, appliance.port(), options.data, appliance.dataplane_pid(),
                appliance.control_pid());
     if (options.kinesis_port.value_or(0) != 0)
-        fmt::print("eagre: the Kinesis API is at http://127.0.0.1:{}\n", *options.kinesis_port);
+        fmt::print("eagre: the Kinesis API is at {}://{}:{}{}\n", options.tls_cert.empty() ? "http" : "https",
+                   options.listen.find(':') == std::string::npos ? options.listen : "[" + options.listen + "]", *options.kinesis_port,
+                   options.auth == "on" ? ", for those who sign with a key of this box" : "");
     fmt::print("eagre: Ctrl-C stops it. Next: eagre stream create NAME --shards 4\n");
     std::fflush(stdout);
     const auto say = [](const std::string& text) { fmt::print(stderr, "eagre: {}\n", text); };
@@ -91,7 +90,7 @@ void add_up(CLI::App& app, int& status) {
                         "Numeric address of the metrics; beyond loopback only with --insecure "
                         "[127.0.0.1]");
     command->add_option("--kinesis-port", options->kinesis_port,
-                        "Port of the Kinesis API on 127.0.0.1; 0: any [4567; with --auth on or TLS there is none]");
+                        "Port of the Kinesis API; HTTPS with --tls-cert; 0: any [4567]");
     auto no_kinesis = std::make_shared<bool>(false);
     command->add_flag("--no-kinesis", *no_kinesis, "Without the Kinesis API");
     command
@@ -114,6 +113,9 @@ void add_up(CLI::App& app, int& status) {
         ->add_option("--eagred", options->more_arguments,
                      "One more argument for eagred, as it is (repeatable)")
         ->allow_extra_args(false);
+    command->add_option("--gateway", options->gateway_arguments,
+                     "One more argument for eagre-gateway, as it is (repeatable)")
+        ->allow_extra_args(false);
     command->footer(
         "Stops all in good order on Ctrl-C or SIGTERM. If control or the gateway dies it is started again while "
         "the dataplane\n"
@@ -124,6 +126,7 @@ void add_up(CLI::App& app, int& status) {
         "  eagre up --data /var/lib/eagre --cores 2-3 --wait spin\n"
         "  eagre up --data /var/lib/eagre --also /mnt/nvme1/eagre\n"
         "  eagre up --listen 0.0.0.0 --auth on        for those who have a key\n"
+        "  eagre up --gateway=--region --gateway=eu-central-1\n"
         "  eagre up --listen 0.0.0.0 --insecure       on a network that you trust\n"
         "  eagre up --store-bytes-max 100G --when-full trim-oldest\n"
         "  eagre up --port 0 --eagred=--segment-bytes=67108864");
