@@ -10,66 +10,16 @@ import re
 import shutil
 import socket
 import subprocess
-import time
 
-from report.bench import Box, BenchError, Server
+from report.bench import BenchError, Server
 from report.figures import Figure
 from scenarios import kinesis_load as load
+from scenarios.kinesis_box import Gateway, create, wait_for_port
 
 RECORD_BYTES = 256
 EMULATORS = {"kinesalite": "kinesalite@3.3.3", "kinesis-local": "kinesis-local@0.6.2"}
-SEGMENTS = {"ready_segments": 12}
-START_SECONDS_MAX = 30
 IDLE_CONNECTIONS = 1000
-
-
-def wait_for_port(server, port):
-    end = time.monotonic() + START_SECONDS_MAX
-    while time.monotonic() < end:
-        server.check_alive()
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise BenchError(f"{server.name} does not listen: {server.said()[-1000:]}")
-
-
-def create(port, stream, shards):
-    connection = load.Connection(port)
-    connection.ask("CreateStream", {"StreamName": stream, "ShardCount": shards})
-    end = time.monotonic() + START_SECONDS_MAX
-    while connection.ask("DescribeStreamSummary", {"StreamName": stream})["StreamDescriptionSummary"]["StreamStatus"] != "ACTIVE":
-        if time.monotonic() > end:
-            raise BenchError(f"stream {stream} does not become ACTIVE")
-        time.sleep(0.05)
-    connection.close()
-
-
-class Gateway:
-    def __init__(self, bench):
-        self.box = Box(bench, "box-kinesis", wait="adaptive", **SEGMENTS)
-        end = time.monotonic() + START_SECONDS_MAX
-        while not os.path.exists(os.path.join(self.box.data, "ports")):
-            self.box.check_alive()
-            if time.monotonic() > end:
-                raise BenchError(f"eagred does not serve: {self.box.said()[-1000:]}")
-            time.sleep(0.02)
-        self.control = Server(bench, "eagre-control", [bench.binary("eagre-control"), "--data", self.box.data],
-                              os.path.join(bench.root_folder, "kinesis-control.log"))
-        self.port = bench.next_port()
-        self.server = Server(bench, "eagre-gateway", [bench.binary("eagre-gateway"), "--data", self.box.data, "--port", str(self.port), "--box-port",
-                                                      str(self.box.port)], os.path.join(bench.root_folder, "kinesis-gateway.log"))
-        wait_for_port(self.server, self.port)
-
-    def turn(self, bench):
-        self.box.resume()
-        self.control.resume()
-        return bench.turn_of(self.server)
-
-    def pause(self):
-        self.control.pause()
-        self.box.pause()
+SUBSCRIBERS, SUBSCRIBED_SHARDS = 10, 10
 
 
 def start_emulator(bench, name):
@@ -84,7 +34,8 @@ def start_emulator(bench, name):
     if not os.path.exists(program):
         return None
     port = bench.next_port()
-    command = ["env", f"KINESIS_MOCK_PLAIN_PORT={port}", f"KINESIS_MOCK_TLS_PORT={bench.next_port()}", "CREATE_STREAM_DURATION=10ms", "LOG_LEVEL=ERROR",
+    # One of them looks for its files where it is started.
+    command = ["env", "-C", os.path.join(folder, "node_modules", name), f"KINESIS_MOCK_PLAIN_PORT={port}", f"KINESIS_MOCK_TLS_PORT={bench.next_port()}", "CREATE_STREAM_DURATION=10ms", "LOG_LEVEL=ERROR",
                "SHARD_LIMIT=100", program]
     if name == "kinesalite":
         command += ["--port", str(port), "--createStreamMs", "10", "--shardLimit", "100"]
@@ -101,7 +52,21 @@ def resident_with_idle_connections(gateway):
     for sock in idle[::2]:
         if not re.match(rb"HTTP/1.1 200", sock.recv(65536)):
             raise BenchError("an idle connection was not answered")
+    subscriptions = []
+    create(gateway.port, "memory", SUBSCRIBED_SHARDS)
+    for number in range(SUBSCRIBERS):
+        subscriptions += load.subscribe_all(gateway.port, "memory", f"reader-{number}")
+    # Each has been sent something.
+    connection = load.Connection(gateway.port)
+    for call in load.put_records_calls("memory", RECORD_BYTES):
+        connection.call(call)
+    connection.close()
+    for each in subscriptions:
+        if not each.sock.recv(65536):
+            raise BenchError("a subscription ended")
     resident = gateway.server.resident_mib()
+    for each in subscriptions:
+        each.close()
     for sock in idle:
         sock.close()
     return resident
@@ -141,7 +106,6 @@ def measure_all(bench):
             cpu = gateway.server.cpu_seconds()
             data_bytes, took = load.get_records(gateway.port, "perf", seconds)
             reads.append(data_bytes / 1e6 / (gateway.server.cpu_seconds() - cpu))
-        gateway.pause()
         for name in others:
             with bench.turn_of(emulators[name]):
                 count, took = load.put_records(emulators[name].port, calls, 4, seconds)
@@ -165,5 +129,5 @@ def measure_all(bench):
         Figure("kinesis_put_record", "PutRecord, 1 KiB, 64 connections, durable", [rate / 1e3 for rate in singles], goal=20, unit="k/s"),
         Figure("kinesis_put_record_p99", "... p99", p99s, goal=10, at_least=False, unit="ms"),
         Figure("kinesis_get_records", "GetRecords, catch-up: record data per CPU second of the gateway", reads, goal=400, unit="MB"),
-        Figure("kinesis_memory", "memory of the gateway, 1,000 idle connections (no subscriptions yet)", [resident], goal=256, at_least=False, unit="MiB"),
+        Figure("kinesis_memory", "memory of the gateway, 1,000 idle connections and 100 subscriptions", [resident], goal=256, at_least=False, unit="MiB"),
     ]

@@ -152,3 +152,29 @@ def get_records(port, stream, seconds):
     if not count:
         raise LoadError("nothing to read")
     return count * record_bytes, took
+
+
+class Subscription:
+    """One shard from its newest record on, over HTTP/1.1."""
+
+    def __init__(self, port, consumer, shard):
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=30)
+        self.sock.sendall(request("SubscribeToShard", {"ConsumerARN": consumer, "ShardId": shard, "StartingPosition": {"Type": "LATEST"}}))
+        got = b""
+        while b"initial-response" not in got:
+            piece = self.sock.recv(65536)
+            got += piece
+            if not piece or not got.startswith(b"HTTP/1.1 200"[:len(got)]):
+                raise LoadError(f"no subscription: {got[:500]!r}")
+
+    def close(self):
+        self.sock.close()
+
+
+def subscribe_all(port, stream, consumer):
+    connection = Connection(port)
+    arn = connection.ask("DescribeStreamSummary", {"StreamName": stream})["StreamDescriptionSummary"]["StreamARN"]
+    made = connection.ask("RegisterStreamConsumer", {"StreamARN": arn, "ConsumerName": consumer})["Consumer"]["ConsumerARN"]
+    shards = [shard["ShardId"] for shard in connection.ask("ListShards", {"StreamName": stream})["Shards"]]
+    connection.close()
+    return [Subscription(port, made, shard) for shard in shards]
