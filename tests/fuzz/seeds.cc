@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <flatbuffers/flatbuffers.h>
@@ -191,6 +192,48 @@ class Schemas {
     Folder folder_;
 };
 
+void write_text(Folder& folder, uint8_t which, std::string_view text) {
+    Bytes seed{std::byte{which}};
+    append(seed, text.data(), text.size());
+    folder.write(seed);
+}
+
+// What clients of the Kinesis API send.
+void write_gateway(const std::string& root) {
+    Folder http1(root, "http1_fuzz");
+    write_text(http1, 3, "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: 2\r\n\r\n{}GET / HTTP/1.0\r\n\r\n");
+    write_text(http1, 9, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n4;x=y\r\nabcd\r\n0\r\nTrailer: z\r\n\r\n");
+    Folder http2(root, "http2_fuzz");
+    // SETTINGS; HEADERS of a POST without a body (static table of HPACK); PING; RST_STREAM.
+    write_text(http2, 1, {"\0\0\0\4\0\0\0\0\0"
+                          "\0\0\4\1\5\0\0\0\1\x83\x84\x86\x41"
+                          "\0\0\x8\6\0\0\0\0\0abcdefgh"
+                          "\0\0\4\3\0\0\0\0\1\0\0\0\x8", 52});
+    write_text(http2, 200, {"\0\0\0\4\0\0\0\0\0"
+                            "\0\0\3\1\4\0\0\0\1\x83\x84\x86"
+                            "\0\0\2\0\1\0\0\0\1{}", 32});
+    Folder documents(root, "document_fuzz");
+    write_text(documents, 0, R"({"StreamName":"quotes","ShardCount":4,"StreamModeDetails":{"StreamMode":"PROVISIONED"}})");
+    write_text(documents, 2, R"({"StreamName":"quotes","Data":"aGVsbG8=","PartitionKey":"k\u00e9","ExplicitHashKey":"7"})");
+    write_text(documents, 4, R"({"StreamName":"quotes","Records":[{"Data":"aGVsbG8=","PartitionKey":"k"},{"Data":"","PartitionKey":"1e3"}]})");
+    write_text(documents, 8, R"({"ConsumerARN":"a","ShardId":"s","StartingPosition":{"Type":"AT_TIMESTAMP","Timestamp":1.5e9}})");
+    write_text(documents, 12, R"({"StreamName":"q","Tags":{"a":"b","c":null}})");
+    write_text(documents, 3, {"\xbf\x6aStreamName\x61q\x64""Data\x45hello\x6cPartitionKey\x7f\x61k\x61""e\xff\xff", 44});
+    write_text(documents, 9, {"\xa1\x69Timestamp\xc1\x1b\0\0\1\x8b\xcf\xe5\x68\0", 21});
+    Folder texts(root, "kinesis_text_fuzz");
+    for (const char* name : {"shardId-000000000007", "49646437577108575531339980986371930246010965332854833202", "340282366920938463463374607431768211455",
+                             "arn:aws:kinesis:us-east-1:000000000000:stream/quotes/consumer/c:1700000000"})
+        write_text(texts, 0, name);
+    write_text(texts, 1, "AAAAAAAAAAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQ==");
+    write_text(texts, 2, "AAABi8_laAAAAAAGcXVvdGVzYQ==");
+    write_text(texts, 3, "/\nhost:a\nx-amz-date:20231114T221320Z\nauthorization:AWS4-HMAC-SHA256 Credential=ek-0/20231114/us-east-1/kinesis/aws4_request, "
+                         "SignedHeaders=host;x-amz-date, Signature=00\n\n{}");
+    write_text(texts, 3, "/?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=ek-0%2F20231114%2Fus-east-1%2Fkinesis%2Faws4_request&X-Amz-Date=20231114T221320Z&"
+                         "X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature=00\nhost:a\n\n{}");
+    write_text(texts, 4, R"({"Version":"2012-10-17","Statement":[{"Sid":"a","Effect":"Allow","Principal":{"AWS":["000000000000"]},"Action":"kinesis:Get*","Resource":"*"}]})");
+    write_text(texts, 5, R"({"mode":"ON_DEMAND","metrics":["IncomingBytes"]})");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -202,5 +245,6 @@ int main(int argc, char** argv) {
     write_patches(argv[1]);
     write_datagrams(argv[1]);
     Schemas(argv[1]).write();
+    write_gateway(argv[1]);
     return 0;
 }

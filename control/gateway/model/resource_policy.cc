@@ -43,9 +43,20 @@ std::string lower(std::string_view text) {
     return out;
 }
 
-bool is_account(std::string_view principal) {
-    if (principal.size() == 12) return std::all_of(principal.begin(), principal.end(), [](char c) { return c >= '0' && c <= '9'; });
-    return principal.starts_with("arn:") && principal.ends_with(":root");
+/// The account of "arn:aws:iam::ACCOUNT:...".
+std::string_view account_of(std::string_view arn) {
+    for (int i = 0; i < 4; ++i) {
+        const size_t colon = arn.find(':');
+        if (colon == arn.npos) return {};
+        arn.remove_prefix(colon + 1);
+    }
+    return arn.substr(0, arn.find(':'));
+}
+
+/// Another account's name stands for nobody here.
+bool is_account_of(std::string_view principal, std::string_view user_arn) {
+    const std::string_view account = account_of(user_arn);
+    return principal == account || (principal.ends_with(":root") && principal == fmt::format("arn:aws:iam::{}:root", account));
 }
 
 }  // namespace
@@ -102,7 +113,7 @@ ResourcePolicy::Verdict ResourcePolicy::judge(std::string_view key_id, std::stri
     const std::string wanted = lower(action);
     for (const Statement& statement : statements_) {
         const bool meant = std::any_of(statement.principals.begin(), statement.principals.end(), [&](const std::string& principal) {
-            return principal == "*" || principal == key_id || principal == user_arn || is_account(principal);
+            return principal == "*" || principal == key_id || principal == user_arn || is_account_of(principal, user_arn);
         });
         if (!meant || !matches_any(statement.actions, wanted) || !matches_any(statement.resources, resource)) continue;
         if (!statement.allow) return Verdict::kDeny;

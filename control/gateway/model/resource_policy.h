@@ -26,7 +26,7 @@ class ResourcePolicy {
   private:
     struct Statement {
         bool allow = false;
-        std::vector<std::string> principals;  // "*", a key's id, an ARN; of an account ("...:root", or 12 digits): all of its keys.
+        std::vector<std::string> principals;  // "*", a key's id, an ARN; of our account ("...:root", or its 12 digits): all keys.
         std::vector<std::string> actions;     // With * and ?.
         std::vector<std::string> resources;   // The same.
     };

@@ -1,9 +1,11 @@
 // Bodies of requests and answers: what one side writes the other reads, in both encodings; what is not a body is refused with bounded work.
 #include "control/gateway/document/document.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "control/gateway/document/base64.h"
+#include "control/gateway/document/event_message.h"
 #include "control/gateway/document/writer.h"
 #include "wire/base/prng.h"
 
@@ -107,6 +109,14 @@ TEST(Cbor, LengthsThatLieCostNothing) {
     EXPECT_EQ(document.parse(Encoding::kCbor, half)->decimal, 1.0);
     std::string pieces("\x7f\x61\x61\x61\x62\xff");
     EXPECT_EQ(document.parse(Encoding::kCbor, pieces)->text, "ab");
+}
+
+TEST(EventMessages, AsOthersMakeThem) {
+    std::string out = "x";
+    append_event(out, {{":message-type", "event"}, {"a", "bc"}}, "{}");
+    std::string hex;
+    for (const char c : out.substr(1)) fmt::format_to(std::back_inserter(hex), "{:02x}", static_cast<unsigned char>(c));
+    EXPECT_EQ(hex, "0000002f0000001d45b50b650d3a6d6573736167652d747970650700056576656e74016107000262637b7d008fc5d8");
 }
 
 TEST(Base64, RoundTripsAndRefuses) {

@@ -4,7 +4,9 @@
 #include "control/gateway/document/base64.h"
 #include "control/gateway/model/iterator.h"
 #include "control/gateway/model/names.h"
+#include "control/gateway/model/page_token.h"
 #include "control/gateway/model/shapes.h"
+#include "control/gateway/model/stream_notes.h"
 
 namespace eagre::gateway {
 namespace {
@@ -41,6 +43,72 @@ TEST(Names, SequenceNumbersHave56DigitsAndGrow) {
     // Of a higher shard, one number further on: greater, as children's are than their parents'.
     EXPECT_GT(SequenceNumbers(kCreatedNs, ShardId{2}).text(SequenceNumber{11}), numbers.text(SequenceNumber{10}));
     for (const char* text : {"", "0", "12345", "x", "99999999999999999999999999999999999999999999999999999999999"}) EXPECT_FALSE(numbers.parse(text)) << text;
+}
+
+TEST(Names, ContinuationsMoveWhileNothingComes) {
+    const SequenceNumbers numbers(kCreatedNs, ShardId{3});
+    const uint64_t now_ms = kCreatedNs / 1'000'000 + 5000;
+    const std::string one = numbers.continuation(SequenceNumber{10}, now_ms);
+    const std::string later = numbers.continuation(SequenceNumber{10}, now_ms + 5000);
+    EXPECT_EQ(one.size(), 56U);
+    EXPECT_GT(one, numbers.text(SequenceNumber{9}));
+    EXPECT_LT(one, later);
+    EXPECT_LT(later, numbers.text(SequenceNumber{10}));
+    // Both go on with the same record; a record's own number is where it is.
+    EXPECT_EQ(numbers.parse_at(one), SequenceNumber{10});
+    EXPECT_EQ(numbers.parse_at(later), SequenceNumber{10});
+    EXPECT_EQ(numbers.parse_at(numbers.text(SequenceNumber{9})), SequenceNumber{9});
+    EXPECT_FALSE(numbers.parse_at("12"));
+    EXPECT_FALSE(SequenceNumbers(kCreatedNs + 1'000'000'000, ShardId{3}).parse_at(one));
+}
+
+TEST(Names, ConsumersAndUsers) {
+    const Arns arns{"eu-west-1", "123456789012"};
+    const std::string arn = arns.consumer("quotes", "app", 1'700'000'000'123);
+    EXPECT_EQ(arn, "arn:aws:kinesis:eu-west-1:123456789012:stream/quotes/consumer/app:1700000000");
+    const auto parsed = parse_consumer_arn(arn);
+    ASSERT_TRUE(parsed.has_value());
+    EXPECT_EQ(parsed->stream, "quotes");
+    EXPECT_EQ(parsed->consumer, "app");
+    EXPECT_EQ(parsed->created_s, 1'700'000'000U);
+    EXPECT_EQ(arns.user("feed"), "arn:aws:iam::123456789012:user/feed");
+    for (const char* bad : {"", "arn:aws:kinesis:eu-west-1:123456789012:stream/quotes", "arn:aws:kinesis:eu-west-1:123456789012:stream/quotes/consumer/app",
+                            "arn:aws:kinesis:eu-west-1:123456789012:stream/quotes/consumer/:1", "arn:aws:kinesis:eu-west-1:123456789012:stream/quotes/consumer/app:x"})
+        EXPECT_FALSE(parse_consumer_arn(bad)) << bad;
+}
+
+TEST(PageTokens, GoOnWhereTheyWereMade) {
+    const PageToken token{1'700'000'000'000, "quotes", "shardId-000000000007"};
+    const auto opened = open_page_token(token.text());
+    ASSERT_TRUE(opened.has_value());
+    EXPECT_EQ(opened->made_ms, token.made_ms);
+    EXPECT_EQ(opened->stream, token.stream);
+    EXPECT_EQ(opened->after, token.after);
+    for (const char* bad : {"", "AAAA", "!", "nothing of ours"}) EXPECT_FALSE(open_page_token(bad)) << bad;
+}
+
+TEST(StreamNotes, AreReadAsTheyWereWritten) {
+    StreamSettings settings;
+    EXPECT_TRUE(settings.is_default());
+    settings.on_demand = settings.automatic = true;
+    settings.warm_mibps = 200;
+    settings.shard_metrics = {"IncomingBytes", "OutgoingRecords"};
+    const StreamSettings read = parse_settings(settings.text());
+    EXPECT_TRUE(read.on_demand && read.automatic);
+    EXPECT_EQ(read.warm_mibps, 200);
+    EXPECT_EQ(read.shard_metrics, settings.shard_metrics);
+    RegisteredConsumer consumer{"app", 1234, {{"a", "\"b\""}}};
+    const auto back = parse_consumer("app", consumer.text());
+    ASSERT_TRUE(back.has_value());
+    EXPECT_EQ(back->created_ms, 1234U);
+    EXPECT_EQ(back->tags, consumer.tags);
+    EXPECT_TRUE(parse_account(AccountSettings{true, 5}.text()).committed);
+    // Whoever wrote something else there: as if nothing were there.
+    for (const char* bad : {"", "[]", "{", "7"}) {
+        EXPECT_TRUE(parse_settings(bad).is_default()) << bad;
+        EXPECT_FALSE(parse_consumer("app", bad)) << bad;
+        EXPECT_FALSE(parse_account(bad).committed) << bad;
+    }
 }
 
 TEST(Names, HashKeysInDecimal) {
