@@ -15,6 +15,7 @@ namespace {
 constexpr std::string_view kTarget = "Kinesis_20131202.";
 constexpr uint32_t kControlThreadCount = 4;
 constexpr uint64_t kTurnNs = 200'000'000;
+constexpr uint64_t kShortTurnNs = 10'000'000;  // While somebody waits for what is not asked for more often.
 constexpr size_t kParkedMax = 4096;
 
 constexpr std::string_view kJsonType = "application/x-amz-json-1.1";
@@ -66,9 +67,11 @@ Gateway::Gateway(client::Client& client, Server& server, const identity::Bytes32
 Gateway::~Gateway() = default;
 
 void Gateway::poll(uint64_t timeout_ns) {
-    client_.poll(std::min(timeout_ns, kTurnNs));
+    const bool wants_notebook = !waiting_for_notebook_.empty() && !notebook_asked_;
+    client_.poll(std::min(timeout_ns, wants_notebook ? kShortTurnNs : kTurnNs));
     control_.poll();
     if (std::exchange(notebook_failed_, false)) take_up_waiting();
+    if (!waiting_for_notebook_.empty()) refresh_notebook();
     server_.poll(client_.transport().monotonic_ns());
     // What came in one turn goes out as one batch a shard.
     for (const std::string& name : dirty_) {

@@ -107,6 +107,9 @@ class Gateway {
     /// parked until there is one, and taken up again from its beginning.
     bool has_notebook(uint64_t age_ms);
     void park_for_notebook(const Call& call);
+    /// For what the notebook does not have: true, and the call is taken up again when one has come that was asked for from now on. False:
+    /// that has been, or control does not answer.
+    bool look_again(const Call& call);
     void refresh_notebook();
     void take_up_waiting();
 
@@ -279,7 +282,12 @@ class Gateway {
     bool notebook_final_ = false;   // Calls that waited for it are being taken up.
     uint64_t notebook_number_ = 0;  // It knows of so many
     uint64_t change_number_ = 0;    // of the changes that were made here.
-    std::vector<Parked> waiting_for_notebook_;
+    uint64_t notebook_ask_count_ = 0;
+    struct WaitingForNotebook {
+        Parked parked;
+        uint64_t ask = 0;  // Which reading it waits for; 0: the next that comes.
+    };
+    std::vector<WaitingForNotebook> waiting_for_notebook_;
     std::map<uint64_t, std::shared_ptr<Subscription>> subscriptions_;  // By exchange.
     std::string blob_;
     GatewayStats stats_;

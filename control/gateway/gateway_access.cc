@@ -15,8 +15,8 @@ namespace {
 constexpr uint64_t kNotebookAgeMs = 5'000;
 /// It is read anew so often while calls come.
 constexpr uint64_t kNotebookRefreshMs = 1'000;
-/// What it does not have was not there so short a time ago.
-constexpr uint64_t kNotebookFreshMs = 200;
+/// However many come with keys that it does not have, it is read no more often.
+constexpr uint64_t kNotebookPauseMs = 20;
 constexpr size_t kWaitingMax = 4096;
 
 }  // namespace
@@ -34,8 +34,9 @@ bool Gateway::has_notebook(uint64_t age_ms) {
 
 void Gateway::refresh_notebook() {
     const uint64_t asked_ms = now_ms();
-    if (notebook_asked_ || (notebook_lost_ && asked_ms < notebook_tried_ms_ + kNotebookRefreshMs)) return;
+    if (notebook_asked_ || asked_ms < notebook_tried_ms_ + (notebook_lost_ ? kNotebookRefreshMs : kNotebookPauseMs)) return;
     notebook_asked_ = true;
+    ++notebook_ask_count_;
     notebook_tried_ms_ = asked_ms;
     control_.submit(
         [this, asked_ms, number = change_number_, auth = options_.auth, master = options_.master](client::ControlClient& control) -> Result<ControlPool::Completion> {
@@ -60,13 +61,27 @@ void Gateway::refresh_notebook() {
 }
 
 void Gateway::take_up_waiting() {
-    std::vector<Parked> waiting = std::exchange(waiting_for_notebook_, {});
-    notebook_final_ = true;
-    for (Parked& each : waiting) dispatch(each.exchange, each.request);
-    notebook_final_ = false;
+    std::vector<WaitingForNotebook> later;
+    for (WaitingForNotebook& each : std::exchange(waiting_for_notebook_, {})) {
+        if (each.ask > notebook_ask_count_ && !notebook_lost_) {
+            later.push_back(std::move(each));
+            continue;
+        }
+        notebook_final_ = true;
+        dispatch(each.parked.exchange, each.parked.request);
+        notebook_final_ = false;
+    }
+    for (WaitingForNotebook& each : later) waiting_for_notebook_.push_back(std::move(each));
 }
 
-void Gateway::park_for_notebook(const Call& call) { waiting_for_notebook_.push_back({call.exchange, std::move(*current_)}); }
+void Gateway::park_for_notebook(const Call& call) { waiting_for_notebook_.push_back({{call.exchange, std::move(*current_)}, 0}); }
+
+bool Gateway::look_again(const Call& call) {
+    if (notebook_final_ || notebook_lost_ || waiting_for_notebook_.size() >= kWaitingMax) return false;
+    waiting_for_notebook_.push_back({{call.exchange, std::move(*current_)}, notebook_ask_count_ + 1});
+    refresh_notebook();
+    return true;
+}
 
 // ----------------------------------------------------------------------------------------------------------------- access
 
@@ -93,8 +108,8 @@ Gateway::Access Gateway::authenticate(Call& call) {
     if (const auto* error = std::get_if<ApiError>(&read)) return refuse(*error);
     const auto& signature = std::get<Signature>(read);
     if (!has_notebook(kNotebookAgeMs)) return park();
-    auto found = notebook_->keys.find(signature.key_id);
-    if (found == notebook_->keys.end() && !has_notebook(kNotebookFreshMs)) return park();
+    const auto found = notebook_->keys.find(signature.key_id);
+    if (found == notebook_->keys.end() && look_again(call)) return Access::kParked;
     if (notebook_ms_ == 0) {
         fail(call, unavailable("Keys can't be checked: eagre-control does not answer."));
         return Access::kFailed;
@@ -105,8 +120,8 @@ Gateway::Access Gateway::authenticate(Call& call) {
     const auto time = check_time(signature, now_ms());
     if (const auto* error = std::get_if<ApiError>(&time)) return refuse(*error);
     if (!is_made_with(signature, *current_, found->second->secret)) {
-        // It may have been rotated just now.
-        if (!has_notebook(kNotebookFreshMs)) return park();
+        // The key may have been rotated just now.
+        if (look_again(call)) return Access::kParked;
         return refuse(wrong_signature());
     }
     call.key = found->second;

@@ -19,7 +19,6 @@ constexpr unsigned kIndexBits = 16;
 constexpr std::string_view kKeyless = "auto";
 /// Puts don't wait for a newer notebook, only for the first one: another gateway learns a second later that a stream's records are spread.
 constexpr uint64_t kStrategyMs = UINT64_MAX - 1;
-constexpr uint64_t kStrategyFreshMs = 200;
 constexpr std::string_view kThrottled = "ProvisionedThroughputExceededException";
 
 client::ProducerOptions producer_options() {
@@ -58,10 +57,7 @@ HashKey Gateway::next_spread(const Stream& stream) {
 bool Gateway::keys_are_there(const Call& call, const Stream& stream, const Node& record, size_t number) {
     if (record.member("PartitionKey") != nullptr || spreads(stream)) return true;
     // Elsewhere it may have been made one that needs no keys just now.
-    if (!has_notebook(kStrategyFreshMs)) {
-        park_for_notebook(call);
-        return false;
-    }
+    if (look_again(call)) return false;
     const std::string where = number == 0 ? "partitionKey" : fmt::format("records.{}.member.partitionKey", number);
     fail(call, validation(fmt::format("1 validation error detected: Value null at '{}' failed to satisfy constraint: Member must not be null", where)));
     return false;

@@ -25,7 +25,6 @@ constexpr size_t kUnsentHoldBytes = 2 * kEventBytes;
 constexpr size_t kUnsentGoOnBytes = kEventBytes / 2;
 constexpr uint32_t kCreditBytes = 512 * 1024;
 /// A consumer that was registered just now may be unknown to the notebook.
-constexpr uint64_t kConsumerFreshMs = 200;
 constexpr uint64_t kConsumerMs = 5'000;
 constexpr std::string_view kEventStreamType = "application/vnd.amazon.eventstream";
 
@@ -67,7 +66,7 @@ void Gateway::subscribe_to_shard(const Call& call, const Node& input) {
     if (type == "AT_TIMESTAMP" && time == nullptr) return fail(call, invalid_argument("StartingPosition of Type AT_TIMESTAMP needs a Timestamp."));
     if (!has_notebook(kConsumerMs)) return park_for_notebook(call);
     const RegisteredConsumer* consumer = notebook_->consumer(arn->stream, arn->consumer);
-    if ((consumer == nullptr || consumer->created_ms / 1000 != arn->created_s) && !has_notebook(kConsumerFreshMs)) return park_for_notebook(call);
+    if ((consumer == nullptr || consumer->created_ms / 1000 != arn->created_s) && look_again(call)) return;
     const std::string said(input.member("ShardId")->text);
     const client::StreamDescription* map = nullptr;
     const client::ShardDescription* shard = named_shard(call, arn->stream, said, map);

@@ -21,5 +21,5 @@ class Gateway(box.Box):
     def start_gateway(self, *args):
         self.gateway = box.Process([GATEWAY, "--data", self.data, "--port", "0", "--box-port", str(self.ports[0]), *args], "eagre-gateway")
         self.processes.append(self.gateway)
-        self.url = re.search(r"http://\S+", self.gateway.wait_for("serving at")).group(0)
+        self.url = re.search(r"https?://\S+", self.gateway.wait_for("serving at .* auth=")).group(0)
         return self.gateway

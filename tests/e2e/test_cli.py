@@ -165,7 +165,7 @@ class Cli(unittest.TestCase):
         line = self.up.wait_for("serving at http")
         port = int(re.search(r"http://[\d.]+:(\d+)", line).group(1))
         self.assertEqual(ask(f"http://127.0.0.1:{port}"), ["quotes"])
-        # Where its port is taken it is given up, and all else serves on; where the dataplane asks for keys there is none.
+        # Where its port is taken it is given up, and all else serves on.
         other = tempfile.mkdtemp(prefix="eagre-e2e-")
         self.addCleanup(shutil.rmtree, other, True)
         taken = box.Process([EAGRE, "up", "--data", other, "--port", "0", "--kinesis-port", str(port), "--eagred=--segment-bytes=16777216"], "another")
@@ -175,9 +175,9 @@ class Cli(unittest.TestCase):
             self.assertTrue(taken.running())
         finally:
             self.assertEqual(taken.stop(), 0, taken.text())
-        guarded = box.Process([EAGRE, "up", "--data", other, "--port", "0", "--auth", "on", "--kinesis-port", "0"], "guarded")
-        self.assertEqual(guarded.wait_exit(), 1)
-        self.assertIn("not to be had with --auth on", guarded.text())
+        both = box.Process([EAGRE, "up", "--data", other, "--port", "0", "--no-kinesis", "--kinesis-port", "0"], "both")
+        self.assertEqual(both.wait_exit(), 1)
+        self.assertIn("one of them", both.text())
 
     def test_ends_with_a_dataplane_that_dies(self):
         os.kill(self.pid_of("eagred"), signal.SIGKILL)

@@ -16,6 +16,7 @@ namespace {
 constexpr std::string_view kAlgorithm = "AWS4-HMAC-SHA256";
 constexpr std::string_view kService = "kinesis";
 constexpr std::string_view kScopeEnd = "aws4_request";
+constexpr std::string_view kAuthority = ":authority";
 constexpr uint64_t kExpiresMaxS = 604'800;
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;
@@ -170,7 +171,7 @@ bool names_header(std::string_view list, std::string_view name) {
 
 /// Nobody on the way may change what must be signed, or add to it.
 std::optional<ApiError> check_headers(const Request& request, const Signature& signature) {
-    if (!names_header(signature.signed_headers, "host")) return invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.");
+    if (!names_header(signature.signed_headers, "host") && !names_header(signature.signed_headers, kAuthority)) return invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.");
     for (const auto& [name, value] : request.headers) {
         if (name.starts_with("x-amz-") && !names_header(signature.signed_headers, name))
             return invalid(fmt::format("'{}' must be a 'SignedHeader' in the AWS Authorization.", name));
@@ -180,6 +181,7 @@ std::optional<ApiError> check_headers(const Request& request, const Signature& s
 
 /// Of one signed header: values of all of that name, blanks at the ends gone and those inside made one.
 std::string canonical_value(const Request& request, std::string_view name) {
+    if (name == kAuthority) name = "host";  // What HTTP/2 calls it, and clients that speak it sign.
     std::string out;
     bool first = true;
     for (const auto& [each, value] : request.headers) {
