@@ -110,7 +110,7 @@ Result<std::unique_ptr<Server>> Server::create(const ServerLimits& limits) {
     return server;
 }
 
-Result<uint16_t> Server::listen(const std::string& address, uint16_t port, const tls::TlsContext* tls) {
+Result<uint16_t> Server::listen(const std::string& address, uint16_t port, const tls::TlsContext* tls, bool shared) {
     sockaddr_storage where{};
     socklen_t bytes = 0;
     auto* v4 = reinterpret_cast<sockaddr_in*>(&where);
@@ -132,6 +132,7 @@ Result<uint16_t> Server::listen(const std::string& address, uint16_t port, const
     listeners_.push_back({fd, tls});  // Closed with the server, whatever comes.
     const int on = 1;
     ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (shared) ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
     if (::bind(fd, reinterpret_cast<const sockaddr*>(&where), bytes) != 0 || ::listen(fd, kBacklog) != 0)
         return os_error(errno == EADDRINUSE ? Errc::kPortInUse : Errc::kIo, errno, port);
     if (::getsockname(fd, reinterpret_cast<sockaddr*>(&where), &bytes) != 0) return os_error(Errc::kIo, errno);

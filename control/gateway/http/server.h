@@ -51,9 +51,10 @@ class Server {
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
 
-    /// One more door. `address`: numeric; port 0 takes any; `tls`: null for plain HTTP, must outlive the server. The port.
+    /// One more door. `address`: numeric; port 0 takes any; `tls`: null for plain HTTP, must outlive the server; `shared`: other servers, who
+    /// say so too, may have the same port, and the system shares connections out among them. The port.
     /// Errors: kPortInUse (detail = port), kBadArgument, kIo.
-    Result<uint16_t> listen(const std::string& address, uint16_t port, const tls::TlsContext* tls = nullptr);
+    Result<uint16_t> listen(const std::string& address, uint16_t port, const tls::TlsContext* tls = nullptr, bool shared = false);
 
     /// Called from poll(). Every request is to be answered with respond(), now or later.
     void on_request(std::function<void(ExchangeId, Request&&)> callback) { callback_ = std::move(callback); }
