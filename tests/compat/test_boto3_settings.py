@@ -173,13 +173,15 @@ class Settings(boto3_case.Case):
     def test_tags_that_are_refused(self):
         self.create()
         consumer = self.register()
-        # Not LimitExceededException, which clients take for throttling and send again.
-        for bad in ({f"t{i}": "x" for i in range(51)}, {"a!b": "x"}, {"a": "<x>"}, {"eagre:own": "x"}):
-            for operation, body in (("TagResource", {"ResourceARN": arn_of("quotes")}), ("TagResource", {"ResourceARN": consumer}),
-                                    ("AddTagsToStream", {"StreamName": "quotes"}), ("CreateStream", {"StreamName": "tagged", "ShardCount": 1}),
-                                    ("RegisterStreamConsumer", {"StreamARN": arn_of("quotes"), "ConsumerName": "tagged"})):
-                with self.subTest(operation=operation, **body, tags=sorted(bad.items())[0]):
-                    self.fault("InvalidArgumentException", operation, **body, Tags=bad)
+        streams = [("TagResource", {"ResourceARN": arn_of("quotes")}), ("AddTagsToStream", {"StreamName": "quotes"}), ("CreateStream", {"ShardCount": 1})]
+        consumers = [("TagResource", {"ResourceARN": consumer}), ("RegisterStreamConsumer", {"StreamARN": arn_of("quotes")})]
+        # Too many are no LimitExceededException, which clients take for throttling and send again.
+        for i, (bad, operations) in enumerate((({f"t{i}": "x" for i in range(51)}, streams + consumers), ({"a!b": "x"}, streams + consumers),
+                                               ({"a": "<x>"}, streams + consumers), ({"eagre:own": "x"}, streams))):
+            for operation, body in operations:
+                own = {"CreateStream": {"StreamName": f"tagged-{i}"}, "RegisterStreamConsumer": {"ConsumerName": f"tagged-{i}"}}.get(operation, {})
+                with self.subTest(operation=operation, **body, tag=min(bad.items())):
+                    self.fault("InvalidArgumentException", operation, **body, **own, Tags=bad)
 
     def test_an_arn_of_a_consumer_that_was_there_before_names_nobody(self):
         self.create()
