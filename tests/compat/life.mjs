@@ -59,5 +59,54 @@ for await (const page of sdk.paginateListStreams({ client, pageSize: 1 }, {})) n
 assert.ok(names.includes(StreamName));
 await call("DeleteStream", { StreamName });
 await sdk.waitUntilStreamNotExists({ client, maxWaitTime: 10, minDelay: 1 }, { StreamName });
+
+// Fan-out: a consumer of all shards, half of the records there before it and half after.
+async function fanOut(StreamName, count) {
+    await call("CreateStream", { StreamName, ShardCount: 4 });
+    await sdk.waitUntilStreamExists({ client, maxWaitTime: 10, minDelay: 1 }, { StreamName });
+    const { StreamARN } = (await call("DescribeStreamSummary", { StreamName })).StreamDescriptionSummary;
+    const { ConsumerARN } = (await call("RegisterStreamConsumer", { StreamARN, ConsumerName: "desk" })).Consumer;
+    for (let status = ""; status !== "ACTIVE"; ) status = (await call("DescribeStreamConsumer", { ConsumerARN })).ConsumerDescription.ConsumerStatus;
+    const sent = new Map(), got = new Map(), wanted = new Map();
+    async function put(first) {
+        const Records = Array.from({ length: count / 4 }, (_, i) => ({ Data: Buffer.from(String(first + i)), PartitionKey: `k${i % 25}` }));
+        const answer = await call("PutRecords", { StreamName, Records });
+        assert.equal(answer.FailedRecordCount, 0);
+        answer.Records.forEach(({ ShardId }, i) => {
+            sent.set(Records[i].PartitionKey, [...(sent.get(Records[i].PartitionKey) ?? []), Records[i].Data.toString()]);
+            wanted.set(ShardId, (wanted.get(ShardId) ?? 0) + 1);
+        });
+    }
+    for (let quarter = 0; quarter < 2; quarter++) await put((quarter * count) / 4);
+    const { Shards } = await call("ListShards", { StreamName });
+    const abort = new AbortController();
+    const subscriptions = await Promise.all(Shards.map(({ ShardId }) => client.send(new sdk.SubscribeToShardCommand(
+        { ConsumerARN, ShardId, StartingPosition: { Type: "TRIM_HORIZON" } }), { abortSignal: abort.signal })));
+    await refused("SubscribeToShard", { ConsumerARN, ShardId: Shards[0].ShardId, StartingPosition: { Type: "LATEST" } }, "ResourceInUseException");
+    for (let quarter = 2; quarter < 4; quarter++) await put((quarter * count) / 4);
+    let received = 0;
+    await Promise.all(subscriptions.map(async ({ EventStream }, i) => {
+        let there = 0, last = 0n;
+        if (!wanted.has(Shards[i].ShardId)) return;
+        for await (const { SubscribeToShardEvent: event } of EventStream) {
+            for (const record of event.Records) {
+                assert.ok(BigInt(record.SequenceNumber) > last);
+                last = BigInt(record.SequenceNumber);
+                got.set(record.PartitionKey, [...(got.get(record.PartitionKey) ?? []), Buffer.from(record.Data).toString()]);
+            }
+            assert.ok(BigInt(event.ContinuationSequenceNumber) >= last);
+            there += event.Records.length;
+            if (there >= wanted.get(Shards[i].ShardId)) break;
+        }
+        received += there;
+    }));
+    abort.abort();
+    assert.deepEqual([...got.entries()].sort(), [...sent.entries()].sort());
+    await call("DeregisterStreamConsumer", { ConsumerARN });
+    await refused("DescribeStreamConsumer", { ConsumerARN }, "ResourceNotFoundException");
+    await call("DeleteStream", { StreamName });
+    return received;
+}
+const fanned = await fanOut("fan-" + version, 2000);
 client.destroy();
-console.log(JSON.stringify({ records }));
+console.log(JSON.stringify({ records, fanned }));

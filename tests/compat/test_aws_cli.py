@@ -49,6 +49,44 @@ class AwsCli(unittest.TestCase):
         self.aws("wait", "stream-not-exists", "--stream-name", "quotes")
         self.assertIn("ResourceNotFoundException", self.aws("describe-stream", "--stream-name", "quotes", fails=True))
 
+    def test_consumers_policies_and_modes(self):
+        self.aws("create-stream", "--stream-name", "quotes", "--shard-count", "1")
+        self.aws("wait", "stream-exists", "--stream-name", "quotes")
+        arn = self.aws("describe-stream-summary", "--stream-name", "quotes")["StreamDescriptionSummary"]["StreamARN"]
+        made = self.aws("register-stream-consumer", "--stream-arn", arn, "--consumer-name", "desk")["Consumer"]
+        self.assertTrue(made["ConsumerARN"].startswith(arn + "/consumer/desk:"), made)
+        described = self.aws("describe-stream-consumer", "--consumer-arn", made["ConsumerARN"])["ConsumerDescription"]
+        self.assertEqual((described["ConsumerStatus"], described["StreamARN"]), ("ACTIVE", arn))
+        self.assertEqual(self.aws("describe-stream-consumer", "--stream-arn", arn, "--consumer-name", "desk")["ConsumerDescription"], described)
+        self.aws("register-stream-consumer", "--stream-arn", arn, "--consumer-name", "other")
+        listed = self.aws("list-stream-consumers", "--stream-arn", arn, "--page-size", "1")["Consumers"]
+        self.assertEqual([each["ConsumerName"] for each in listed], ["desk", "other"])
+        self.assertIn("ResourceInUseException", self.aws("register-stream-consumer", "--stream-arn", arn, "--consumer-name", "desk", fails=True))
+        self.assertIn("ResourceInUseException", self.aws("delete-stream", "--stream-name", "quotes", fails=True))
+        self.aws("deregister-stream-consumer", "--consumer-arn", made["ConsumerARN"])
+        self.assertIn("ResourceNotFoundException", self.aws("describe-stream-consumer", "--consumer-arn", made["ConsumerARN"], fails=True))
+        self.aws("update-stream-mode", "--stream-arn", arn, "--stream-mode-details", "StreamMode=ON_DEMAND")
+        self.assertEqual(self.aws("describe-stream-summary", "--stream-name", "quotes")["StreamDescriptionSummary"]["StreamModeDetails"], {"StreamMode": "ON_DEMAND"})
+        refused = self.aws("update-shard-count", "--stream-name", "quotes", "--target-shard-count", "2", "--scaling-type", "UNIFORM_SCALING", fails=True)
+        self.assertIn("ValidationException", refused)
+        self.aws("delete-stream", "--stream-name", "quotes", "--enforce-consumer-deletion")
+        self.aws("wait", "stream-not-exists", "--stream-name", "quotes")
+
+    def test_resource_policies(self):
+        self.aws("create-stream", "--stream-name", "quotes", "--shard-count", "1")
+        arn = self.aws("describe-stream-summary", "--stream-name", "quotes")["StreamDescriptionSummary"]["StreamARN"]
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [{"Sid": "readers", "Effect": "Allow", "Principal": {"AWS": "111122223333"},
+                                                                      "Action": ["kinesis:GetRecords", "kinesis:GetShardIterator"], "Resource": arn}]})
+        known = subprocess.run([AWS, "kinesis", "put-resource-policy", "help"], env={**os.environ, "AWS_PAGER": "cat", "PAGER": "cat"}, capture_output=True,
+                               timeout=60).returncode == 0
+        if not known:
+            self.skipTest("this aws-cli is older than put-resource-policy")
+        self.aws("put-resource-policy", "--resource-arn", arn, "--policy", policy)
+        self.assertEqual(self.aws("get-resource-policy", "--resource-arn", arn)["Policy"], policy)
+        self.assertIn("InvalidArgumentException", self.aws("put-resource-policy", "--resource-arn", arn, "--policy", "{}", fails=True))
+        self.aws("delete-resource-policy", "--resource-arn", arn)
+        self.assertIn("ResourceNotFoundException", self.aws("get-resource-policy", "--resource-arn", arn, fails=True))
+
 
 if __name__ == "__main__":
     box.main()

@@ -2,64 +2,12 @@
 import hashlib
 import os
 import time
-import unittest
 
-import gateway
-from gateway import box
-
-try:
-    import boto3
-    import botocore.config
-    import botocore.exceptions
-except ImportError:
-    boto3 = None
-
-os.environ.update(gateway.CREDENTIALS)
+import boto3_case
+from boto3_case import box, botocore
 
 
-def client_of(url):
-    config = botocore.config.Config(retries={"max_attempts": 1}, read_timeout=20, connect_timeout=5)
-    return boto3.client("kinesis", endpoint_url=url, config=config)
-
-
-class Boto3(unittest.TestCase):
-    def setUp(self):
-        if boto3 is None:
-            self.skipTest("boto3 is not installed (tools/setup)")
-        self.box = gateway.Gateway().__enter__()
-        self.addCleanup(self.box.__exit__)
-        self.box.start()
-        self.kinesis = client_of(self.box.url)
-        self.addCleanup(self.kinesis.close)
-
-    def refused(self, code, words, call, **arguments):
-        with self.assertRaises(botocore.exceptions.ClientError) as caught:
-            call(**arguments)
-        error = caught.exception.response["Error"]
-        self.assertEqual(error["Code"], code, error)
-        self.assertIn(words, error["Message"])
-
-    def create(self, name="quotes", shards=2):
-        self.kinesis.create_stream(StreamName=name, ShardCount=shards)
-        self.kinesis.get_waiter("stream_exists").wait(StreamName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 10})
-
-    def shards(self, name="quotes", **more):
-        return self.kinesis.list_shards(StreamName=name, **more)["Shards"]
-
-    def iterator(self, shard, kind="TRIM_HORIZON", name="quotes", **more):
-        return self.kinesis.get_shard_iterator(StreamName=name, ShardId=shard, ShardIteratorType=kind, **more)["ShardIterator"]
-
-    def read(self, iterator, **more):
-        """Everything from there to the tail, or to the end of a closed shard: (records, the last answer)."""
-        records, answer = [], None
-        while iterator:
-            answer = self.kinesis.get_records(ShardIterator=iterator, **more)
-            records += answer["Records"]
-            iterator = answer.get("NextShardIterator")
-            if answer["MillisBehindLatest"] == 0:
-                break
-        return records, answer
-
+class Boto3(boto3_case.Case):
     def test_a_stream_is_made_described_and_deleted(self):
         self.create("quotes", 3)
         described = self.kinesis.describe_stream(StreamName="quotes")["StreamDescription"]
