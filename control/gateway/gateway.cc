@@ -154,7 +154,7 @@ void Gateway::take(ExchangeId exchange, Request request) {
 }
 
 // The order of the checks is the service's: method, encoding, body, target, types, constraints, and then what it means.
-void Gateway::dispatch(ExchangeId exchange, Request& request) {
+void Gateway::dispatch(ExchangeId exchange, Request& request, bool looked) {
     if (request.method == "OPTIONS" && !request.header("origin").empty()) return server_.respond(exchange, preflight(request, options_.auth));
     const auto encoding = encoding_of(request.header("content-type"));
     if (request.method != "POST" || !encoding) {
@@ -172,6 +172,7 @@ void Gateway::dispatch(ExchangeId exchange, Request& request) {
     if (row == nullptr) return fail(call, ApiError{"UnknownOperationException", {}});
     call.operation = row->name;
     current_ = &request;
+    notebook_final_ = looked;
     const bool granted = authenticate(call) == Access::kGranted;
     if (granted && row->operation == nullptr) {
         fail(call, not_available(fmt::format("{} is not available here: what it promises, Eagre does not do.", row->name)));
@@ -180,6 +181,7 @@ void Gateway::dispatch(ExchangeId exchange, Request& request) {
         else if (permit_input(call, *row, *input)) (this->*row->operation)(call, *input);
     }
     current_ = nullptr;
+    notebook_final_ = false;
 }
 
 std::string Gateway::request_id() {
@@ -276,7 +278,7 @@ Gateway::Stream* Gateway::stream_for(const Call& call, const std::string& name, 
         fail(call, unavailable("Too many calls wait for this stream; try again."));
         return nullptr;
     }
-    parked.push_back({call.exchange, std::move(*current_)});
+    parked.push_back({call.exchange, std::move(*current_), notebook_final_});
     if (parked.size() == 1) fetcher_->describe(name, [this, name](Result<client::StreamDescription> map) { take_map(name, std::move(map)); });
     return nullptr;
 }
@@ -300,7 +302,7 @@ void Gateway::take_map(const std::string& name, Result<client::StreamDescription
     parked_.erase(name);
     taken_up_ = name;
     map_error_ = map ? std::nullopt : std::optional<Error>(map.error());
-    for (Parked& each : waiting) dispatch(each.exchange, each.request);
+    for (Parked& each : waiting) dispatch(each.exchange, each.request, each.looked);
     taken_up_.clear();
 }
 

@@ -70,6 +70,7 @@ class Gateway {
     struct Parked {
         ExchangeId exchange;
         Request request;
+        bool looked = false;  // It has waited for a notebook already, and does so once.
     };
     struct Row {
         std::string_view name;
@@ -82,7 +83,7 @@ class Gateway {
 
     // -- gateway.cc: requests and answers
     void take(ExchangeId exchange, Request request);
-    void dispatch(ExchangeId exchange, Request& request);
+    void dispatch(ExchangeId exchange, Request& request, bool looked = false);
     void answer(const Call& call, Writer& writer);
     void answer_empty(const Call& call);
     std::string request_id();
@@ -245,8 +246,11 @@ class Gateway {
 
     // -- operations_tags.cc
     /// Of ResourceARN. False: the call has failed. `consumer`: empty when it is the stream itself.
-    bool resource_named(const Call& call, const Node& input, std::string& name, std::string& consumer);
-    void change_consumer_tags(const Call& call, const std::string& name, const std::string& consumer, std::function<void(TagMap&)> change);
+    bool resource_named(const Call& call, const Node& input, std::string& name, ConsumerArn& consumer);
+    void change_consumer_tags(const Call& call, const ConsumerArn& consumer, std::function<void(TagMap&)> change);
+    /// Of the input; none where it says none. Nothing: they are not as tags have to be, and the call has failed.
+    std::optional<client::StreamTags> tags_of(const Call& call, const Node& input);
+    static ApiError too_many_tags();
     void put_tags(const Call& call, const std::string& name, const Node& input);
     void drop_tags(const Call& call, const std::string& name, const Node& input);
     void add_tags(const Call& call, const Node& input);
@@ -279,10 +283,11 @@ class Gateway {
     bool notebook_failed_ = false;  // Whoever waited is to be taken up without it.
     bool notebook_lost_ = false;    // The last attempt to read it failed.
     uint64_t notebook_tried_ms_ = 0;
-    bool notebook_final_ = false;   // Calls that waited for it are being taken up.
+    bool notebook_final_ = false;   // The call being taken up has waited for it, and waits no more.
     uint64_t notebook_number_ = 0;  // It knows of so many
     uint64_t change_number_ = 0;    // of the changes that were made here.
     uint64_t notebook_ask_count_ = 0;
+    uint64_t notebook_read_ = 0;    // The ask that brought it.
     struct WaitingForNotebook {
         Parked parked;
         uint64_t ask = 0;  // Which reading it waits for; 0: the next that comes.

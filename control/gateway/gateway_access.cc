@@ -39,11 +39,12 @@ void Gateway::refresh_notebook() {
     ++notebook_ask_count_;
     notebook_tried_ms_ = asked_ms;
     control_.submit(
-        [this, asked_ms, number = change_number_, auth = options_.auth, master = options_.master](client::ControlClient& control) -> Result<ControlPool::Completion> {
+        [this, asked_ms, ask = notebook_ask_count_, number = change_number_, auth = options_.auth, master = options_.master](client::ControlClient& control) -> Result<ControlPool::Completion> {
             auto book = read_notebook(control, auth ? &master : nullptr);
             if (!book) return book.error();
-            return ControlPool::Completion([this, book = std::move(*book), asked_ms, number] {
+            return ControlPool::Completion([this, book = std::move(*book), asked_ms, ask, number] {
                 notebook_asked_ = notebook_lost_ = false;
+                notebook_read_ = ask;
                 notebook_ = book;
                 notebook_ms_ = asked_ms;
                 notebook_number_ = number;
@@ -67,9 +68,7 @@ void Gateway::take_up_waiting() {
             later.push_back(std::move(each));
             continue;
         }
-        notebook_final_ = true;
-        dispatch(each.parked.exchange, each.parked.request);
-        notebook_final_ = false;
+        dispatch(each.parked.exchange, each.parked.request, true);
     }
     for (WaitingForNotebook& each : later) waiting_for_notebook_.push_back(std::move(each));
 }

@@ -68,10 +68,9 @@ void Gateway::register_consumer(const Call& call, const Node& input) {
     RegisteredConsumer consumer;
     consumer.name = input.member("ConsumerName")->text;
     consumer.created_ms = now_ms();
-    if (const Node* tags = input.member("Tags"); tags != nullptr) {
-        for (size_t i = 0; i + 1 < tags->children.size(); i += 2) consumer.tags.emplace(tags->children[i].text, tags->children[i + 1].text);
-    }
-    if (consumer.tags.size() > kTagCountMax) return fail(call, invalid_argument(fmt::format("A consumer has at most {} tags.", kTagCountMax)));
+    const auto tags = tags_of(call, input);
+    if (!tags) return;
+    consumer.tags.insert(tags->begin(), tags->end());
     submit(call, stream, [this, call, stream, consumer](client::ControlClient& control) -> Result<ControlPool::Completion> {
         const auto there = [&] {
             return ControlPool::Completion([this, call, stream, name = consumer.name] {

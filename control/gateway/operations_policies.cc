@@ -8,15 +8,18 @@
 namespace eagre::gateway {
 namespace {
 
-std::string policy_note(const std::string& consumer) { return consumer.empty() ? std::string(kPolicyNote) : std::string(kConsumerPolicyNotes) + consumer; }
+std::string policy_note(const ConsumerArn& consumer) {
+    return consumer.consumer.empty() ? std::string(kPolicyNote) : std::string(kConsumerPolicyNotes) + consumer.consumer;
+}
 
 /// The note as it is; of revision 0 when there is none. Errors: kUnknownStream; kUnknownGroup: the consumer is not registered.
-Result<client::Note> read_policy(client::ControlClient& control, const std::string& stream, const std::string& consumer) {
-    if (!consumer.empty()) {
-        const auto known = control.list_notes(stream, std::string(kConsumerNotes) + consumer);
+Result<client::Note> read_policy(client::ControlClient& control, const std::string& stream, const ConsumerArn& consumer) {
+    if (!consumer.consumer.empty()) {
+        const auto known = control.list_notes(stream, std::string(kConsumerNotes) + consumer.consumer);
         if (!known) return known.error();
-        const auto exact = read_stream_notes(*known, stream);
-        if (!exact.consumers.contains(consumer)) return Errc::kUnknownGroup;
+        const auto all = read_stream_notes(*known, stream);
+        const auto exact = all.consumers.find(consumer.consumer);
+        if (exact == all.consumers.end() || exact->second.created_ms / 1000 != consumer.created_s) return Errc::kUnknownGroup;
     }
     const std::string name = policy_note(consumer);
     auto notes = control.list_notes(stream, name);
@@ -31,14 +34,14 @@ Result<client::Note> read_policy(client::ControlClient& control, const std::stri
 
 void Gateway::put_resource_policy(const Call& call, const Node& input) {
     std::string stream;
-    std::string consumer;
+    ConsumerArn consumer;
     if (!resource_named(call, input, stream, consumer)) return;
     const std::string text(input.member("Policy")->text);
     const auto parsed = ResourcePolicy::parse(text);
     if (const auto* error = std::get_if<ApiError>(&parsed)) return fail(call, *error);
     submit(call, stream, [this, call, stream, consumer, text](client::ControlClient& control) -> Result<ControlPool::Completion> {
         auto note = read_policy(control, stream, consumer);
-        if (!note && note.error().code == Errc::kUnknownGroup) return ControlPool::Completion([this, call, consumer] { fail(call, no_such_consumer(consumer)); });
+        if (!note && note.error().code == Errc::kUnknownGroup) return ControlPool::Completion([this, call, consumer] { fail(call, no_such_consumer(consumer.consumer)); });
         if (!note) return note.error();
         note->text = text;
         const auto put = control.put_note(*note);
@@ -54,11 +57,11 @@ void Gateway::put_resource_policy(const Call& call, const Node& input) {
 
 void Gateway::get_resource_policy(const Call& call, const Node& input) {
     std::string stream;
-    std::string consumer;
+    ConsumerArn consumer;
     if (!resource_named(call, input, stream, consumer)) return;
     submit(call, stream, [this, call, stream, consumer](client::ControlClient& control) -> Result<ControlPool::Completion> {
         auto note = read_policy(control, stream, consumer);
-        if (!note && note.error().code == Errc::kUnknownGroup) return ControlPool::Completion([this, call, consumer] { fail(call, no_such_consumer(consumer)); });
+        if (!note && note.error().code == Errc::kUnknownGroup) return ControlPool::Completion([this, call, consumer] { fail(call, no_such_consumer(consumer.consumer)); });
         if (!note) return note.error();
         return ControlPool::Completion([this, call, note = std::move(*note)] {
             if (note.revision == 0) return fail(call, not_found(fmt::format("The resource of stream {} under account {} has no policy.", note.stream, options_.arns.account)));
@@ -73,11 +76,11 @@ void Gateway::get_resource_policy(const Call& call, const Node& input) {
 
 void Gateway::delete_resource_policy(const Call& call, const Node& input) {
     std::string stream;
-    std::string consumer;
+    ConsumerArn consumer;
     if (!resource_named(call, input, stream, consumer)) return;
     submit(call, stream, [this, call, stream, consumer](client::ControlClient& control) -> Result<ControlPool::Completion> {
         const auto note = read_policy(control, stream, consumer);
-        if (!note && note.error().code == Errc::kUnknownGroup) return ControlPool::Completion([this, call, consumer] { fail(call, no_such_consumer(consumer)); });
+        if (!note && note.error().code == Errc::kUnknownGroup) return ControlPool::Completion([this, call, consumer] { fail(call, no_such_consumer(consumer.consumer)); });
         if (!note) return note.error();
         if (note->revision == 0) {
             return ControlPool::Completion(

@@ -1,5 +1,7 @@
 // Shards: listing with filters and pages, splitting, merging, scaling.
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
@@ -20,6 +22,25 @@ struct Filter {
     uint64_t after = 0;     // AFTER_SHARD_ID: a shard's number.
     uint64_t time_ns = 0;   // ..._TIMESTAMP: since 1970.
 };
+
+/// Where a listing of shards goes on, and what it was asked for: a token comes alone.
+std::string place_text(uint64_t last, const Filter& filter) { return fmt::format("{}:{}:{}:{}", last, filter.type, filter.after, filter.time_ns); }
+
+bool parse_place(std::string_view text, uint64_t& last, Filter& filter) {
+    std::array<std::string_view, 4> parts;
+    for (size_t i = 0; i < parts.size(); ++i) {
+        const size_t colon = text.find(':');
+        if ((colon == text.npos) != (i + 1 == parts.size())) return false;
+        parts[i] = text.substr(0, colon);
+        text.remove_prefix(std::min(text.size(), parts[i].size() + 1));
+    }
+    const auto number = [](std::string_view digits, uint64_t& value) {
+        const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+        return error == std::errc() && end == digits.data() + digits.size();
+    };
+    filter.type = parts[1];
+    return number(parts[0], last) && number(parts[2], filter.after) && number(parts[3], filter.time_ns);
+}
 
 /// What filters need to know of all shards of a stream.
 class Lineage {
@@ -110,17 +131,18 @@ void Gateway::list_shards(const Call& call, const Node& input) {
     const Node* start = input.member("ExclusiveStartShardId");
     std::string name;
     std::optional<uint64_t> after;
+    Filter filter;
     if (token != nullptr) {
         for (const char* other : {"StreamName", "StreamARN", "ExclusiveStartShardId", "StreamCreationTimestamp"}) {
             if (input.member(other) != nullptr) return fail(call, invalid_argument(fmt::format("NextToken and {} cannot be provided together.", other)));
         }
         const auto page = open_page_token(token->text);
-        const auto last = page ? parse_shard_name(page->after) : std::nullopt;
-        if (!page || !last) return fail(call, invalid_argument("NextToken is invalid."));
+        uint64_t last = 0;
+        if (!page || !parse_place(page->after, last, filter)) return fail(call, invalid_argument("NextToken is invalid."));
         if (now_ms() > page->made_ms + kIteratorMs)
             return fail(call, ApiError{"ExpiredNextTokenException", "The NextToken is older than 300 seconds; list again from the beginning."});
         name = page->stream;
-        after = *last;
+        after = last;
         if (!permit(call, name)) return;
     } else if (!stream_name(call, input, name)) {
         return;
@@ -130,8 +152,7 @@ void Gateway::list_shards(const Call& call, const Node& input) {
         if (!shard) return fail(call, invalid_argument(fmt::format("ExclusiveStartShardId {} is no shard's id.", start->text)));
         after = *shard;
     }
-    Filter filter;
-    if (const Node* said = input.member("ShardFilter"); said != nullptr) {
+    if (const Node* said = input.member("ShardFilter"); said != nullptr && token == nullptr) {
         filter.type = said->member("Type")->text;
         const Node* shard = said->member("ShardId");
         const Node* time = said->member("Timestamp");
@@ -170,7 +191,7 @@ void Gateway::list_shards(const Call& call, const Node& input) {
             ++count;
         }
         writer.end_list();
-        if (more) writer.text("NextToken", PageToken{now_ms(), name, std::to_string(last)}.text());
+        if (more) writer.text("NextToken", PageToken{now_ms(), name, place_text(last, filter)}.text());
         writer.end_map();
         answer(call, writer);
     });

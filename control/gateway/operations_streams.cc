@@ -102,9 +102,9 @@ void Gateway::create_stream(const Call& call, const Node& input) {
     if (count != nullptr && count->integer > INT32_MAX) return fail(call, validation("ShardCount is too large."));
     request.shard_count = count != nullptr ? static_cast<uint32_t>(count->integer) : on_demand ? kOnDemandShardCount : 1;
     if (const Node* size = input.member("MaxRecordSizeInKiB"); size != nullptr) request.record_bytes_max = static_cast<uint64_t>(size->integer) * 1024;
-    if (const Node* tags = input.member("Tags"); tags != nullptr) {
-        for (size_t i = 0; i + 1 < tags->children.size(); i += 2) request.tags.emplace_back(tags->children[i].text, tags->children[i + 1].text);
-    }
+    auto tags = tags_of(call, input);
+    if (!tags) return;
+    request.tags = std::move(*tags);
     if (!settings.is_default()) {
         request.note_name = kSettingsNote;
         request.note_text = settings.text();

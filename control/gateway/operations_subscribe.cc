@@ -49,6 +49,7 @@ struct Gateway::Subscription {
     SequenceNumber next;
     SequenceNumber tail;
     uint64_t arrival_ms = 0;  // Of the last record.
+    uint64_t notebook_ask = 0;  // Which reading of the notebook it was last looked up in.
     std::optional<Writer> records;  // Of the event that is being gathered.
     std::string message;
 };
@@ -103,6 +104,7 @@ void Gateway::subscribe_to_shard(const Call& call, const Node& input) {
     subscription->created_ns = map->created_ns;
     subscription->shard = *shard;
     subscription->opened_ns = client_.transport().monotonic_ns();
+    subscription->notebook_ask = notebook_read_;
     // The region is the caller's choice and part of no consumer; 0 would be nobody.
     const std::string owner = fmt::format("{}/{}/{}", map->id.value, arn->consumer, consumer->created_ms);
     options.owner = std::max<uint64_t>(1, XXH3_64bits(owner.data(), owner.size()));
@@ -269,21 +271,26 @@ bool Gateway::advance(Subscription& subscription, uint64_t now_ns) {
         server_.finish(subscription.call.exchange);
         return false;
     }
-    if (now_ns < subscription.event_ns + kIdleEventNs) return true;
-    // Has its consumer been deregistered, here or at another gateway?
-    if (has_notebook(kConsumerMs)) {
+    // Has its consumer been deregistered, here or at another gateway, or the key that it was asked for with revoked?
+    if (std::exchange(subscription.notebook_ask, notebook_read_) != notebook_read_) {
         const RegisteredConsumer* known = notebook_->consumer(subscription.stream, subscription.consumer);
+        const ApiKeyPointer& key = subscription.call.key;
         if (known == nullptr || known->created_ms != subscription.consumer_created_ms) {
             end_events(subscription, no_such_consumer(subscription.consumer));
             return false;
         }
+        if (key != nullptr && !notebook_->keys.contains(key->id)) {
+            end_events(subscription, {"AccessDeniedException", "The key that this was asked for with has been revoked."});
+            return false;
+        }
     }
-    if (!hold) send_records(subscription);
+    if (!hold && now_ns >= subscription.event_ns + kIdleEventNs) send_records(subscription);
     return true;
 }
 
 void Gateway::poll_subscriptions() {
     if (subscriptions_.empty()) return;
+    (void)has_notebook(kConsumerMs);  // Read anew once a second.
     const uint64_t now_ns = client_.transport().monotonic_ns();
     for (auto each = subscriptions_.begin(); each != subscriptions_.end();) {
         // A copy: answering may lead to anything but must not end what is being looked at.

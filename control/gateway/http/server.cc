@@ -163,10 +163,10 @@ void Server::poll(uint64_t now_ns) {
         if (found == connections_.end()) continue;
         Connection& connection = found->second;
         bool alive = (event.events & EPOLLERR) == 0;
-        // Nobody takes the rest of an answer that goes on.
-        if (connection.streaming && (event.events & (EPOLLRDHUP | EPOLLHUP)) != 0) alive = false;
         if (alive && (event.events & EPOLLOUT) != 0) alive = send(connection) && parse(found->first, connection);
         if (alive && (connection.pending || (event.events & (EPOLLIN | EPOLLHUP)) != 0)) alive = receive(found->first, connection);
+        // Nobody takes the rest of an answer that goes on. What he said last has been read: closing with it unread would be a reset.
+        if (connection.streaming != 0 && (event.events & (EPOLLRDHUP | EPOLLHUP)) != 0) alive = false;
         settle(found->first, connection, alive);
     }
     if (now_ns_ >= next_check_ns_) check_time();
@@ -251,6 +251,7 @@ bool Server::parse_http2(uint64_t id, Connection& connection) {
     for (const int32_t stream : session.take_closed()) {
         const auto found = connection.open.find(stream);
         if (found == connection.open.end()) continue;
+        if (exchanges_.at(found->second).streaming) --connection.streaming;
         exchanges_.erase(found->second);
         connection.open.erase(found);
     }
@@ -258,7 +259,7 @@ bool Server::parse_http2(uint64_t id, Connection& connection) {
         ++stats_.request_count;
         const uint64_t exchange = ++last_exchange_;
         connection.open[stream] = exchange;
-        exchanges_[exchange] = {id, stream};
+        exchanges_[exchange] = {id, stream, false};
         callback_(ExchangeId{exchange}, std::move(request));
     }
     if (!alive) {
@@ -292,7 +293,7 @@ bool Server::parse(uint64_t id, Connection& connection) {
             case Http1Parser::Step::kRequest: {
                 ++stats_.request_count;
                 connection.exchange = ++last_exchange_;
-                exchanges_[connection.exchange] = {id, 0};
+                exchanges_[connection.exchange] = {id, 0, false};
                 Request request = connection.parser.take();
                 connection.keep_alive = request.keep_alive;
                 connection.since_ns = now_ns_;
@@ -308,7 +309,7 @@ bool Server::parse(uint64_t id, Connection& connection) {
 void Server::respond(ExchangeId exchange, Response response) {
     const auto found = exchanges_.find(exchange.value);
     if (found == exchanges_.end()) return;
-    const auto [id, stream] = found->second;
+    const auto [id, stream, streaming] = found->second;
     exchanges_.erase(found);
     Connection& connection = connections_.at(id);
     if (stream != 0) {
@@ -343,13 +344,14 @@ void Server::append_chunk(Connection& connection, std::string_view bytes) {
 void Server::begin(ExchangeId exchange, Response head) {
     const auto found = exchanges_.find(exchange.value);
     if (found == exchanges_.end()) return;
-    const auto [id, stream] = found->second;
+    const auto [id, stream, streaming] = found->second;
     Connection& connection = connections_.at(id);
     connection.since_ns = now_ns_;
+    found->second.streaming = true;
+    if (!streaming) ++connection.streaming;
     if (stream != 0) {
         connection.http2->begin(stream, head, date_text());
     } else {
-        connection.streaming = true;
         append_head(connection.output, head, connection.keep_alive, true);
         append_chunk(connection, head.body);
     }
@@ -360,7 +362,7 @@ void Server::begin(ExchangeId exchange, Response head) {
 void Server::write(ExchangeId exchange, std::string_view bytes) {
     const auto found = exchanges_.find(exchange.value);
     if (found == exchanges_.end()) return;
-    const auto [id, stream] = found->second;
+    const auto [id, stream, streaming] = found->second;
     Connection& connection = connections_.at(id);
     // How long a client takes nothing counts from when there is something to take.
     if (all_sent(connection)) connection.since_ns = now_ns_;
@@ -381,16 +383,16 @@ std::optional<size_t> Server::unsent(ExchangeId exchange) const {
 void Server::finish(ExchangeId exchange) {
     const auto found = exchanges_.find(exchange.value);
     if (found == exchanges_.end()) return;
-    const auto [id, stream] = found->second;
+    const auto [id, stream, streaming] = found->second;
     exchanges_.erase(found);
     Connection& connection = connections_.at(id);
     connection.since_ns = now_ns_;
+    if (streaming) --connection.streaming;
     if (stream != 0) {
         connection.open.erase(stream);
         connection.http2->finish(stream);
     } else {
         connection.exchange = 0;
-        connection.streaming = false;
         connection.output += "0\r\n\r\n";
         if (!connection.keep_alive) connection.closing = true;
     }
@@ -478,7 +480,7 @@ bool Server::settle(uint64_t id, Connection& connection, bool alive) {
 
 // While a request is under way nothing more is read: who sends on fills his own socket.
 void Server::watch(uint64_t id, Connection& connection) {
-    uint32_t interest = connection.streaming ? uint32_t{EPOLLRDHUP} : 0;
+    uint32_t interest = connection.streaming != 0 ? uint32_t{EPOLLRDHUP} : 0;
     if (connection.exchange == 0 && !connection.ended && all_sent(connection)) interest |= connection.pending ? EPOLLIN | EPOLLOUT : EPOLLIN;
     const bool waiting = !connection.input.empty() && connection.exchange == 0 && connection.http2 == nullptr && !connection.parser.in_request();
     if (!all_sent(connection) || connection.closing || waiting) interest |= EPOLLOUT;

@@ -94,7 +94,7 @@ class Server {
         std::unique_ptr<tls::TlsPipe> tls;           // Null: plain.
         bool pending = false;     // The pipe may hold more than was taken out: the socket does not say so.
         uint64_t exchange = 0;    // Under way; 0: none. Of HTTP/1.1.
-        bool streaming = false;   // Its answer has begun, and goes on.
+        size_t streaming = 0;     // Answers that have begun, and go on.
         bool keep_alive = true;
         bool closing = false;     // When the output has gone.
         bool ended = false;       // The other side sends no more.
@@ -140,6 +140,7 @@ class Server {
     struct Exchange {
         uint64_t connection = 0;
         int32_t stream = 0;  // 0: HTTP/1.1.
+        bool streaming = false;
     };
     std::map<uint64_t, Exchange> exchanges_;
     uint64_t last_connection_ = 0;
