@@ -242,6 +242,8 @@ class Gateway {
     void end_events(Subscription& subscription, const ApiError& error);
     void tell_children(Subscription& subscription);
     void poll_subscriptions();
+    using Subscriptions = std::map<uint64_t, std::shared_ptr<Subscription>>;  // By exchange.
+    Subscriptions::iterator advance_or_forget(Subscriptions::iterator each, uint64_t now_ns);
     bool advance(Subscription& subscription, uint64_t now_ns);
 
     // -- operations_tags.cc
@@ -293,7 +295,11 @@ class Gateway {
         uint64_t ask = 0;  // Which reading it waits for; 0: the next that comes.
     };
     std::vector<WaitingForNotebook> waiting_for_notebook_;
-    std::map<uint64_t, std::shared_ptr<Subscription>> subscriptions_;  // By exchange.
+    Subscriptions subscriptions_;
+    std::vector<uint64_t> gathered_;    // Of those to which something came in this turn.
+    uint64_t subscriptions_due_ns_ = 0;  // When to look at all of them.
+    size_t held_count_ = 0;
+    uint64_t closed_seen_ = 0;           // Of the server's.
     std::string blob_;
     GatewayStats stats_;
 };

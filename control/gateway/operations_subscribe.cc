@@ -17,6 +17,7 @@ namespace eagre::gateway {
 namespace {
 
 constexpr uint64_t kSubscriptionNs = 300'000'000'000ULL;
+constexpr uint64_t kPassNs = 50'000'000ULL;
 constexpr uint64_t kIdleEventNs = 5'000'000'000ULL;
 constexpr uint64_t kBeginNs = 10'000'000'000ULL;   // For the box to say that it has begun.
 constexpr size_t kSubscriptionCountMax = 4096;
@@ -137,6 +138,7 @@ void Gateway::take_delivery(Subscription& subscription, const client::Delivery& 
     for (uint32_t i = delivery.skip; i < delivery.batch.record_count(); ++i) {
         const frame::RecordView record = delivery.batch.record(i);
         if (!subscription.records) {
+            gathered_.push_back(subscription.call.exchange.value);
             subscription.records.emplace(subscription.call.encoding, server_.take_buffer());
             subscription.records->begin_map();
             subscription.records->name("Records");
@@ -189,6 +191,7 @@ void Gateway::send_event(Subscription& subscription, std::string_view type, Writ
 
 void Gateway::end_events(Subscription& subscription, const ApiError& error) {
     if (std::exchange(subscription.over, true)) return;
+    subscriptions_due_ns_ = 0;
     if (!subscription.begun) return fail(subscription.call, error);
     if (subscription.records) send_records(subscription);
     Writer writer(subscription.call.encoding);
@@ -288,16 +291,34 @@ bool Gateway::advance(Subscription& subscription, uint64_t now_ns) {
     return true;
 }
 
+// Those with something to send in each turn; all of them now and then, when a client has gone, and while one is held, which goes on as soon as
+// its client has taken enough: looking at thousands that are idle in every turn took longer than the turn.
 void Gateway::poll_subscriptions() {
-    if (subscriptions_.empty()) return;
+    if (subscriptions_.empty()) return gathered_.clear();
     (void)has_notebook(kConsumerMs);  // Read anew once a second.
     const uint64_t now_ns = client_.transport().monotonic_ns();
-    for (auto each = subscriptions_.begin(); each != subscriptions_.end();) {
-        // A copy: answering may lead to anything but must not end what is being looked at.
-        const std::shared_ptr<Subscription> subscription = each->second;
-        each = advance(*subscription, now_ns) ? std::next(each) : subscriptions_.erase(each);
+    const std::vector<uint64_t> gathered = std::exchange(gathered_, {});
+    const bool anybody_left = std::exchange(closed_seen_, server_.stats().closed_count) != server_.stats().closed_count;
+    if (now_ns < subscriptions_due_ns_ && held_count_ == 0 && !anybody_left) {
+        for (const uint64_t id : gathered) {
+            if (const auto found = subscriptions_.find(id); found != subscriptions_.end()) advance_or_forget(found, now_ns);
+        }
+        return;
     }
+    subscriptions_due_ns_ = now_ns + kPassNs;
+    for (auto each = subscriptions_.begin(); each != subscriptions_.end();) each = advance_or_forget(each, now_ns);
+}
+
+Gateway::Subscriptions::iterator Gateway::advance_or_forget(Subscriptions::iterator each, uint64_t now_ns) {
+    // A copy: answering may lead to anything but must not end what is being looked at.
+    const std::shared_ptr<Subscription> subscription = each->second;
+    const bool was_held = subscription->held;
+    const bool goes_on = advance(*subscription, now_ns);
+    held_count_ += static_cast<size_t>(goes_on && subscription->held) - static_cast<size_t>(was_held);
+    if (goes_on) return std::next(each);
+    each = subscriptions_.erase(each);
     stats_.subscription_count = subscriptions_.size();
+    return each;
 }
 
 void Gateway::shut_down() {
@@ -311,6 +332,7 @@ void Gateway::shut_down() {
         server_.finish(subscription->call.exchange);
     }
     subscriptions_.clear();
+    held_count_ = 0;
 }
 
 }  // namespace eagre::gateway

@@ -251,6 +251,7 @@ bool Server::parse_http2(uint64_t id, Connection& connection) {
     for (const int32_t stream : session.take_closed()) {
         const auto found = connection.open.find(stream);
         if (found == connection.open.end()) continue;
+        ++stats_.closed_count;
         if (exchanges_.at(found->second).streaming) --connection.streaming;
         exchanges_.erase(found->second);
         connection.open.erase(found);
@@ -514,6 +515,7 @@ void Server::refuse(Connection& connection, int status) {
 void Server::drop(uint64_t id) {
     const auto found = connections_.find(id);
     EAGRE_ASSERT(found != connections_.end());
+    ++stats_.closed_count;
     buffered_ -= found->second.buffered;
     if (found->second.exchange != 0) exchanges_.erase(found->second.exchange);
     for (const auto& [stream, exchange] : found->second.open) exchanges_.erase(exchange);

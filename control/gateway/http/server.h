@@ -41,6 +41,7 @@ struct ServerStats {
     uint64_t request_count = 0;
     uint64_t bad_count = 0;          // Not HTTP, or over a limit: answered and closed.
     uint64_t cut_count = 0;          // Too slow.
+    uint64_t closed_count = 0;       // Connections, and streams of HTTP/2 that their clients closed.
 };
 
 class Server {
