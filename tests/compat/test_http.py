@@ -4,6 +4,8 @@ import base64
 import concurrent.futures
 import http.client
 import json
+import os
+import re
 import socket
 import struct
 import time
@@ -14,19 +16,16 @@ import zlib
 import gateway
 from gateway import box
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 TARGET = "Kinesis_20131202."
 JSON, CBOR = "application/x-amz-json-1.1", "application/x-amz-cbor-1.1"
-# All of the model of 2026, by whether this gateway does them.
-OPERATIONS = {
-    True: {"AddTagsToStream", "CreateStream", "DecreaseStreamRetentionPeriod", "DeleteResourcePolicy", "DeleteStream", "DeregisterStreamConsumer",
-           "DescribeAccountSettings", "DescribeLimits", "DescribeStream", "DescribeStreamConsumer", "DescribeStreamSummary", "DisableEnhancedMonitoring",
-           "EnableEnhancedMonitoring", "GetRecords", "GetResourcePolicy", "GetShardIterator", "IncreaseStreamRetentionPeriod", "ListShards",
-           "ListStreamConsumers", "ListStreams", "ListTagsForResource", "ListTagsForStream", "MergeShards", "PutRecord", "PutRecords",
-           "PutResourcePolicy", "RegisterStreamConsumer", "RemoveTagsFromStream", "SplitShard", "SubscribeToShard", "TagResource", "UntagResource",
-           "UpdateAccountSettings", "UpdateMaxRecordSize", "UpdateShardCount", "UpdateStreamMode", "UpdateStreamRecordDistributionStrategy",
-           "UpdateStreamWarmThroughput"},
-    False: {"CreateChannel", "DeleteChannel", "DescribeChannel", "ListChannels", "StartStreamEncryption", "StopStreamEncryption", "UpdateChannel"},
-}
+
+
+def operations():
+    """{operation: (whether this gateway does it, file of its test, its test)}, of the table."""
+    with open(os.path.join(HERE, "OPERATIONS.md"), encoding="utf-8") as file:
+        rows = re.findall(r"^\| (\w+) \| (yes|not available) \| (\w+\.py): (\w+) \|$", file.read(), re.M)
+    return {name: (done == "yes", path, test) for name, done, path, test in rows}
 
 
 def cbor(value):
@@ -130,15 +129,18 @@ class Http(unittest.TestCase):
 
     def test_every_operation_is_done_or_said_not_to_be(self):
         connection = self.connect()
-        for done, names in OPERATIONS.items():
-            for name in names:
-                answer, text = self.ask(name, {}, connection)
-                body = json.loads(text) if text else {}
-                kind = body.get("__type", "")
-                self.assertNotEqual(kind, "UnknownOperationException", name)
-                self.assertEqual(kind == "NotAvailableException", not done, (name, body))
-                if not done:
-                    self.assertEqual((answer.status, answer.headers["x-amzn-errortype"]), (400, kind))
+        table = operations()
+        self.assertEqual(len(table), 45)
+        for name, (done, path, test) in table.items():
+            answer, text = self.ask(name, {}, connection)
+            body = json.loads(text) if text else {}
+            kind = body.get("__type", "")
+            self.assertNotEqual(kind, "UnknownOperationException", name)
+            self.assertEqual(kind == "NotAvailableException", not done, (name, body))
+            if not done:
+                self.assertEqual((answer.status, answer.headers["x-amzn-errortype"]), (400, kind))
+            with open(os.path.join(HERE, path), encoding="utf-8") as file:
+                self.assertIn(f"    def {test}(self", file.read(), name)
         self.assertEqual(json.loads(self.ask("Nonsense", {}, connection)[1])["__type"], "UnknownOperationException")
 
     def test_the_table_has_every_operation_of_the_installed_model(self):
@@ -147,8 +149,7 @@ class Http(unittest.TestCase):
         except ImportError:
             self.skipTest("botocore is not installed (tools/setup)")
         model = botocore.session.get_session().get_service_model("kinesis")
-        self.assertEqual(set(model.operation_names) - OPERATIONS[True] - OPERATIONS[False], set())
-        self.assertEqual(OPERATIONS[True] & OPERATIONS[False], set())
+        self.assertEqual(set(model.operation_names) - set(operations()), set())
 
     def test_cbor(self):
         self.create()

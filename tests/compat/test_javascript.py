@@ -12,6 +12,7 @@ import unittest
 import urllib.parse
 
 import gateway
+import test_http
 from gateway import box
 
 NODE, NPM, CURL = (shutil.which(name) for name in ("node", "npm", "curl"))
@@ -60,6 +61,16 @@ class Http2(unittest.TestCase):
 
     def test_javascript_as_it_comes(self):
         self.life("http2")
+
+    def test_the_table_has_every_operation_of_this_sdk(self):
+        if not installed():
+            self.skipTest("the SDK for JavaScript can't be installed here (node, npm)")
+        code = "console.log(JSON.stringify(Object.keys(require('@aws-sdk/client-kinesis')).filter((name) => /^[A-Z]\\w+Command$/.test(name))))"
+        done = subprocess.run([NODE, "-e", code], cwd=FOLDER, capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        names = {name.removesuffix("Command") for name in json.loads(done.stdout)} - {"$"}
+        self.assertGreater(len(names), 40)
+        self.assertEqual(names - set(test_http.operations()), set())
 
     def test_javascript_over_http_1(self):
         self.life("http1")
