@@ -49,7 +49,7 @@ int main(int argc, char** argv) {
     app.add_option("--box", options.box, "Address of the dataplane (eagred)")->capture_default_str();
     app.add_option("--box-port", options.box_port, "Port of its core 0")->capture_default_str();
     app.add_option("--box-cert", options.box_cert, "The dataplane speaks TLS: its certificate (PEM), and no other is taken");
-    app.add_option("--auth", auth, "on: every call has to be signed (SigV4) with a key of this box, see 'eagre key create'")
+    app.add_option("--auth", auth, "on: every call has to be signed (SigV4) with a key of this box (see 'eagre key create')")
         ->capture_default_str()
         ->check(CLI::IsMember({"on", "off"}));
     auto* cert = app.add_option("--tls-cert", options.tls_cert, "Certificate (PEM, with its chain): the port then speaks TLS, HTTP/2 by ALPN");

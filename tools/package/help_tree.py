@@ -38,7 +38,7 @@ class Command:
 def option_of(head, text):
     match = re.match(r"((?:--?[\w-]+)(?:, ?--?[\w-]+)*)\s*(.*)$", head)
     assert match, f"not an option: {head!r}"
-    value = match.group(2).replace(" ...", "").replace(" REQUIRED", "")
+    value = re.sub(r" (Needs|Excludes):.*", "", match.group(2)).replace(" ...", "").replace(" REQUIRED", "")
     choices = re.search(r"\{([^}]+)\}", value)
     if not choices:  # eagred: "spin, adaptive or block".
         choices = re.match(r"(\w+(?:, \w+)* or \w+)(?:$|:|  )", text) if value == "POLICY" else None
