@@ -36,6 +36,18 @@ bool matches_any(const std::vector<std::string>& patterns, std::string_view text
     return std::any_of(patterns.begin(), patterns.end(), [text](const std::string& pattern) { return identity::glob_matches(pattern, text); });
 }
 
+/// "arn:aws:kinesis:REGION:..." with any region: a caller says himself which one he is in, and must not get past a denial by that.
+std::string without_region(const std::string& pattern) {
+    size_t at = 0;
+    for (int i = 0; i < 3; ++i) {
+        const size_t colon = pattern.find(':', at);
+        if (colon == pattern.npos) return pattern;
+        at = colon + 1;
+    }
+    const size_t end = pattern.find(':', at);
+    return end == pattern.npos ? pattern : pattern.substr(0, at) + "*" + pattern.substr(end);
+}
+
 /// Actions are the same in small and large letters.
 std::string lower(std::string_view text) {
     std::string out(text);
@@ -103,6 +115,7 @@ std::variant<ResourcePolicy, ApiError> ResourcePolicy::parse(std::string_view te
         }
         const Node* resource = each.member("Resource");
         if (resource == nullptr || !take_texts(*resource, statement.resources)) return malformed("a statement needs a Resource.");
+        for (std::string& pattern : statement.resources) pattern = without_region(pattern);
         policy.statements_.push_back(std::move(statement));
     }
     return policy;

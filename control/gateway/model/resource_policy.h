@@ -28,7 +28,7 @@ class ResourcePolicy {
         bool allow = false;
         std::vector<std::string> principals;  // "*", a key's id, an ARN; of our account ("...:root", or its 12 digits): all keys.
         std::vector<std::string> actions;     // With * and ?.
-        std::vector<std::string> resources;   // The same.
+        std::vector<std::string> resources;   // The same; of every region.
     };
     std::vector<Statement> statements_;
 };

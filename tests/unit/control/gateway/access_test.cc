@@ -144,6 +144,9 @@ TEST(ResourcePolicies, AllowWhomTheyNameAndDenyFirst) {
         const auto each = policy(std::string(R"({"Effect":"Allow","Principal":{"AWS":")") + principal + R"("},"Action":"*","Resource":"*"})");
         EXPECT_EQ(judge(each, "kinesis:PutRecord"), Verdict::kNone) << principal;
     }
+    // A region is what a caller says of himself.
+    const auto denied = policy(std::string(R"({"Effect":"Deny","Principal":"*","Action":"*","Resource":")") + kStream + "\"}");
+    EXPECT_EQ(judge(denied, "kinesis:PutRecord", "arn:aws:kinesis:eu-west-1:000000000000:stream/quotes"), Verdict::kDeny);
     const auto both = policy(R"({"Effect":"Allow","Principal":"*","Action":"kinesis:*","Resource":"*"},)"
                              R"({"Effect":"Deny","Principal":{"AWS":"ek-1"},"Action":["kinesis:DeleteStream"],"Resource":["*"]})");
     EXPECT_EQ(judge(both, "kinesis:DeleteStream"), Verdict::kDeny);
