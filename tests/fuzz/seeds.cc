@@ -198,6 +198,18 @@ void write_text(Folder& folder, uint8_t which, std::string_view text) {
     folder.write(seed);
 }
 
+void write_feeds(const std::string& root) {
+    Folder feeds(root, "feed_fuzz");
+    const auto write = [&feeds](std::string_view datagram) {
+        Bytes seed;
+        append(seed, datagram.data(), datagram.size());
+        feeds.write(seed);
+    };
+    write({"SESSION001\0\0\0\0\0\0\0\1\0\3\0\1a\0\2bc\0\0", 29});
+    write({"SESSION001\0\0\0\0\0\0\0\7\xff\xff", 20});
+    write({"SESSION001\0\0\0\0\0\0\0\7\0\0", 20});
+}
+
 // What clients of the Kinesis API send.
 void write_gateway(const std::string& root) {
     Folder http1(root, "http1_fuzz");
@@ -246,5 +258,6 @@ int main(int argc, char** argv) {
     write_datagrams(argv[1]);
     Schemas(argv[1]).write();
     write_gateway(argv[1]);
+    write_feeds(argv[1]);
     return 0;
 }

@@ -21,6 +21,7 @@ void add_verify(CLI::App& app, int& status);
 void add_clock(CLI::App& app, int& status);
 void add_key(CLI::App& app, int& status);
 void add_group(CLI::App& app, int& status);
+void add_feed(CLI::App& app, int& status);
 /// What tools/run drives; not in the main help.
 void add_session(CLI::App& app, int& status);
 

@@ -42,6 +42,7 @@ int main(int argc, char** argv) {
     eagre::cli::add_clock(app, status);
     eagre::cli::add_key(app, status);
     eagre::cli::add_group(app, status);
+    eagre::cli::add_feed(app, status);
     eagre::cli::add_session(app, status);
     try {
         app.parse(argc, argv);
