@@ -160,6 +160,46 @@ class Feed(unittest.TestCase):
         self.assertEqual(50000 - len(both), report["lost_messages"])
         self.assertTrue(0 < report["lost_messages"] < 1500)
 
+    def test_watched_lines_are_what_was_sent(self):
+        """What generate says that it lost is what watch misses: on each line, and on both."""
+        ports = [box.free_port(2)]
+        lines = [f"127.0.0.1:{ports[0]}", f"127.0.0.1:{ports[0] + 1}"]
+        watcher = box.Process([EAGRE, "feed", "watch", "--on", lines[0], "--on", lines[1], "--seconds", "60", "--json", "--strict"], "watch")
+        try:
+            self.wait_until_bound(ports[0] + 1)
+            sent = self.feed("generate", "--to", lines[0], "--ab", "--rate", "150000", "--messages", "150000", "--drop", "5", "--datagram-messages", "4", "--json")
+            self.assertEqual(watcher.wait_exit(), 1)  # Something is missing on both.
+            seen = json.loads(watcher.text().strip().splitlines()[-1])
+        finally:
+            watcher.stop()
+        self.assertTrue(seen["ended"])
+        self.assertEqual([line["dropped"] for line in seen["lines"]], [0, 0])
+        self.assertEqual((seen["messages"] + seen["gap_messages"], seen["next_sequence"]), (sent["next_sequence"] - seen["first_sequence"], sent["next_sequence"]))
+        self.assertEqual(seen["gap_messages"], sent["lost_messages"] - (seen["first_sequence"] - 1))
+        for got, line in zip(seen["lines"], sent["lines"]):
+            self.assertEqual(got["datagrams"], line["sent"])
+            self.assertEqual(got["first"] + got["repeated"] + got["broken"], line["sent"])
+        self.assertGreater(min(line["first"] for line in seen["lines"]), 0)
+        # Whole on one line alone; nothing at all; a port that is taken.
+        [watched] = [f"127.0.0.1:{box.free_port(1)}"]
+        watcher = box.Process([EAGRE, "feed", "watch", "--on", watched, "--strict"], "watch")
+        self.wait_until_bound(int(watched.rsplit(":", 1)[1]))
+        taken = self.feed("watch", "--on", watched, status=1)
+        self.assertIn("cannot listen", taken)
+        self.feed("generate", "--to", watched, "--messages", "5000", "--rate", "50000")
+        self.assertEqual(watcher.wait_exit(), 0, watcher.text())
+        self.assertIn("none missing", watcher.text())
+        self.assertIn("nothing came", self.feed("watch", "--on", watched, "--seconds", "0.2", "--strict", status=1))
+
+    def wait_until_bound(self, port):
+        deadline = time.monotonic() + box.WAIT_S
+        while time.monotonic() < deadline:
+            with open("/proc/net/udp", encoding="ascii") as file:
+                if f":{port:04X} " in file.read():
+                    return
+            time.sleep(0.01)
+        self.fail(f"nobody listens at {port}")
+
     def test_multicast(self):
         [line] = self.receivers(1, group="239.255.77.1")
         self.feed("generate", "--to", line.address, "--interface", "lo", "--messages", "2000", "--rate", "20000")

@@ -11,6 +11,7 @@
 #include "tools/eagre/commands.h"
 #include "tools/eagre/feed/generate.h"
 #include "tools/eagre/feed/replay.h"
+#include "tools/eagre/feed/watch.h"
 #include "tools/eagre/signals.h"
 #include "tools/eagre/text.h"
 
@@ -136,6 +137,73 @@ int run_replay(ReplayArguments arguments) {
     return 0;
 }
 
+struct WatchArguments {
+    WatchOptions options;
+    std::vector<std::string> on;
+    std::string interface;
+    std::string source;
+    double window_ms = 50;
+    bool strict = false;
+    bool json = false;
+};
+
+Json json_of(const WatchReport& report) {
+    Json json = {{"session", report.session},         {"sessions", report.session_count},       {"first_sequence", report.first_sequence},
+                 {"next_sequence", report.next_sequence}, {"messages", report.messages},        {"bytes", report.bytes},
+                 {"gap_messages", report.gap_messages},   {"gap_ranges", report.gap_ranges},    {"ended", report.ended},
+                 {"seconds", report.seconds},         {"lines", Json::array()}};
+    for (const WatchedLine& line : report.lines) {
+        json["lines"].push_back({{"at", line.at}, {"datagrams", line.datagrams}, {"messages", line.messages}, {"bytes", line.bytes}, {"first", line.first},
+                                 {"repeated", line.repeated}, {"broken", line.broken}, {"dropped", line.dropped}, {"lost", line.lost}});
+    }
+    return json;
+}
+
+int run_watch(WatchArguments arguments) {
+    for (const std::string& each : arguments.on) arguments.options.lines.push_back({parse_endpoint(each), arguments.interface, arguments.source});
+    arguments.options.limits.window_ns = static_cast<uint64_t>(arguments.window_ms * 1e6);
+    Signals::block();
+    const WatchReport report = watch(arguments.options);
+    const bool whole = report.gap_messages == 0 && report.messages > 0;
+    if (arguments.json) {
+        fmt::print("{}\n", json_of(report).dump());
+        return arguments.strict && !whole ? 1 : 0;
+    }
+    if (report.session_count == 0) {
+        fmt::print(stderr, "eagre: nothing came; is it sent here, and is the group joined on the right --interface?\n");
+        return arguments.strict ? 1 : 0;
+    }
+    fmt::print("session {}, messages {} to {}{}\n", report.session, report.first_sequence, report.next_sequence - 1, report.ended ? ", ended" : "");
+    Table table({"line", "at", "datagrams", "messages", "lost", "first", "repeated", "broken", "dropped here"});
+    for (size_t i = 0; i < report.lines.size(); ++i) {
+        const WatchedLine& line = report.lines[i];
+        table.add({std::string(1, static_cast<char>('A' + i)), line.at, grouped(line.datagrams), grouped(line.messages), grouped(line.lost), grouped(line.first),
+                   grouped(line.repeated), grouped(line.broken), grouped(line.dropped)});
+    }
+    fmt::print("{}", table.text(2));
+    fmt::print("together {} messages ({}, {}/s), {}\n", grouped(report.messages), bytes_text(static_cast<double>(report.bytes)),
+               grouped(report.seconds > 0 ? static_cast<double>(report.messages) / report.seconds : 0.0),
+               report.gap_messages == 0 ? std::string("none missing") : fmt::format("{} missing in {} gaps", grouped(report.gap_messages), grouped(report.gap_ranges)));
+    return arguments.strict && !whole ? 1 : 0;
+}
+
+void add_watch(CLI::App& feed, int& status) {
+    auto arguments = std::make_shared<WatchArguments>();
+    CLI::App* command = feed.add_subcommand("watch", "Listen to a MoldUDP64 feed, and say what each of its lines has lost");
+    command->add_option("--on", arguments->on, "ADDRESS:PORT, a group or an address of this machine; twice: lines A and B")->required()->allow_extra_args(false);
+    command->add_option("--interface", arguments->interface, "Where groups are joined");
+    command->add_option("--source", arguments->source, "Only from this sender (source-specific multicast)");
+    command->add_option("--window-ms", arguments->window_ms, "So long the other line may bring what one has lost")->capture_default_str()->check(CLI::Range(0.0, 60'000.0));
+    command->add_option("--seconds", arguments->options.seconds, "End after so long [when the session ends]");
+    command->add_flag("--strict", arguments->strict, "Status 1 where something is missing on all lines");
+    command->add_flag("--json", arguments->json, "Print one JSON object");
+    command->footer("Examples:\n"
+                    "  eagre feed watch --on 239.1.1.1:5000 --on 239.1.1.2:5000 --interface eth1\n"
+                    "  eagre feed watch --on 127.0.0.1:5000 --on 127.0.0.1:5001 --strict &\n"
+                    "  eagre feed generate --to 127.0.0.1:5000 --ab --rate 300000 --drop 1");
+    command->callback([arguments, &status] { status = run_watch(*arguments); });
+}
+
 void add_generate(CLI::App& feed, int& status) {
     auto arguments = std::make_shared<GenerateArguments>();
     GenerateOptions& options = arguments->options;
@@ -189,10 +257,11 @@ void add_replay(CLI::App& feed, int& status) {
 }  // namespace
 
 void add_feed(CLI::App& app, int& status) {
-    CLI::App* feed = app.add_subcommand("feed", "Datagrams as others send them: generate a market feed, replay a capture");
+    CLI::App* feed = app.add_subcommand("feed", "Datagrams as others send them: generate a market feed, replay a capture, watch a feed");
     feed->require_subcommand(1);
     add_generate(*feed, status);
     add_replay(*feed, status);
+    add_watch(*feed, status);
 }
 
 }  // namespace eagre::cli

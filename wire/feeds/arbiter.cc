@@ -1,0 +1,70 @@
+#include "wire/feeds/arbiter.h"
+
+#include <algorithm>
+
+namespace eagre::feeds {
+
+Arbiter::Taken Arbiter::take(const MoldHeader& header, std::span<const std::byte> datagram, uint64_t now_ns) {
+    if (!begun_ || header.session != session_) {
+        finish();
+        begun_ = true;
+        ended_ = false;
+        session_ = header.session;
+        next_ = header.sequence;
+        listener_.on_session(session_, next_);
+    }
+    // A heartbeat and an end bring nothing but where the sender is.
+    if (header.is_end()) ended_ = true;
+    const bool empty = header.is_heartbeat() || header.is_end();
+    if (header.next() <= next_) return Taken::kRepeated;
+    if (header.sequence <= next_ && !empty) {
+        const bool whole = tell(header, datagram);
+        drain();
+        return whole ? Taken::kFirst : Taken::kBroken;
+    }
+    // The same from two lines waits once.
+    const auto [from, to] = waiting_.equal_range(header.sequence);
+    if (std::any_of(from, to, [&](const auto& each) { return each.second.header.next() >= header.next(); })) return Taken::kRepeated;
+    waiting_bytes_ += datagram.size();
+    waiting_.emplace(header.sequence, Waiting{header, {datagram.begin(), datagram.end()}, now_ns});
+    while (waiting_bytes_ > limits_.waiting_bytes_max) give_up();
+    return empty ? Taken::kRepeated : Taken::kFirst;
+}
+
+// False: it broke off. What is missing is a gap like any other: another line may have it.
+bool Arbiter::tell(const MoldHeader& header, std::span<const std::byte> datagram) {
+    MoldMessages messages(header, datagram);
+    uint64_t sequence = header.sequence;
+    for (auto message = messages.next(); message; message = messages.next(), ++sequence) {
+        if (sequence < next_) continue;
+        listener_.on_message(sequence, *message);
+        next_ = sequence + 1;
+    }
+    return messages.left() == 0;
+}
+
+void Arbiter::drain() {
+    while (!waiting_.empty() && waiting_.begin()->first <= next_) {
+        auto first = waiting_.extract(waiting_.begin());
+        waiting_bytes_ -= first.mapped().datagram.size();
+        if (!first.mapped().header.is_end()) (void)tell(first.mapped().header, first.mapped().datagram);
+    }
+}
+
+void Arbiter::give_up() {
+    const uint64_t first = waiting_.begin()->first;
+    if (first > next_) listener_.on_gap(next_, first - next_);
+    next_ = std::max(next_, first);
+    drain();
+}
+
+void Arbiter::expire(uint64_t now_ns) {
+    // What lies behind the next gap has waited as well: no gap waits for another.
+    while (!waiting_.empty() && now_ns >= deadline_ns()) give_up();
+}
+
+void Arbiter::finish() {
+    while (!waiting_.empty()) give_up();
+}
+
+}  // namespace eagre::feeds
