@@ -144,6 +144,7 @@ class Gateway {
         Call call;
         bool single = false;
         bool map_asked = false;  // For shards that are younger than our map.
+        uint64_t serial = 0;     // Grows with each call.
         uint32_t waiting = 0;
         uint32_t failed = 0;
         std::string stream;
@@ -277,6 +278,7 @@ class Gateway {
     std::vector<std::string> dirty_;  // Streams to which something was put in this turn.
     Request* current_ = nullptr;                                      // Being dispatched.
     std::vector<std::unique_ptr<Put>> puts_;
+    uint64_t put_count_ = 0;
     std::vector<uint32_t> free_puts_;
     uint64_t spread_ = 0;  // Of records without regard to their keys: the shard for the next.
     NotebookPointer notebook_ = std::make_shared<Notebook>();

@@ -14,7 +14,10 @@ namespace eagre::gateway {
 namespace {
 
 constexpr size_t kCallBytesMax = 10 * 1024 * 1024;
-constexpr unsigned kIndexBits = 16;
+/// A record's tag: its call's serial number, so that tags grow and records of a call keep their order where shards are merged; its slot, and its
+/// index in the call.
+constexpr unsigned kIndexBits = 9;
+constexpr unsigned kSlotBits = 24;  // More calls at once than memory has room for.
 /// Of records that came without a key, where none is needed: what readers see of it.
 constexpr std::string_view kKeyless = "auto";
 /// Puts don't wait for a newer notebook, only for the first one: another gateway learns a second later that a stream's records are spread.
@@ -27,6 +30,7 @@ client::ProducerOptions producer_options() {
     options.linger_ns = 1'000'000;              // Each turn is flushed anyhow.
     options.window_bytes = 128ULL * 1024 * 1024;  // A dozen of the largest calls.
     options.hot_key_count = 16384;
+    options.tags_grow = true;
     return options;
 }
 
@@ -79,6 +83,7 @@ uint32_t Gateway::take_slot(const Call& call, const Stream& stream, uint32_t cou
     const uint32_t slot = free_puts_.back();
     free_puts_.pop_back();
     Put& put = *puts_[slot];
+    put.serial = ++put_count_;
     put.call = call;
     put.single = single;
     put.map_asked = false;
@@ -118,7 +123,7 @@ bool Gateway::put_one(const Call& call, Stream& stream, const Node& record, uint
         }
     }
     Put& put = *puts_[slot];
-    const Status taken = producer_of(stream).put(view, uint64_t{slot} << kIndexBits | index);
+    const Status taken = producer_of(stream).put(view, (put.serial << kSlotBits | slot) << kIndexBits | index);
     if (taken) return true;
     if (put.single && taken.error().code == Errc::kRecordTooLarge) {
         fault = invalid_argument(fmt::format("Record is larger than the stream's limit of {} bytes.", taken.error().detail));
@@ -202,7 +207,7 @@ void Gateway::on_outcome(const std::string& stream, const client::BatchOutcome& 
         if (known != streams_.end()) known->second->gone = true;
     }
     for (uint32_t i = 0; i < outcome.tags.size(); ++i) {
-        const auto slot = static_cast<uint32_t>(outcome.tags[i] >> kIndexBits);
+        const auto slot = static_cast<uint32_t>(outcome.tags[i] >> kIndexBits & ((1U << kSlotBits) - 1));
         const auto index = static_cast<uint32_t>(outcome.tags[i] & ((1U << kIndexBits) - 1));
         Put& put = *puts_[slot];
         Put::Outcome& own = put.outcomes[index];

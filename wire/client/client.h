@@ -140,6 +140,8 @@ struct ProducerOptions {
     uint64_t window_bytes = 4 * 1024 * 1024;  // Not yet acknowledged, all shards together. Beyond: put answers kBusy.
     uint64_t delivery_timeout_ns = 30'000'000'000ULL;  // A batch that is not answered by then fails with kTimeout.
     uint32_t hot_key_count = 4096;            // Keys whose hash is remembered.
+    bool tags_grow = false;                   // Each put's tag is above the one before: what is left of shards that are merged then keeps the
+                                              // order of the puts, else that of each shard.
 };
 
 /// What became of one batch. Called from Client::poll() or a waiting call, batches of one shard in order.

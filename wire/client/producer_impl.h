@@ -159,7 +159,7 @@ class ProducerImpl final : public Producer, public Asker {
     void try_reroute();
     void learn(const StreamDescription& stream);
     void build_routes();
-    void move_records(std::deque<BatchPointer>& batches);
+    void move_records(std::vector<BatchPointer> batches);
     void fail_everything(Error error);
     uint64_t new_producer_id();
 

@@ -1,6 +1,7 @@
 // What a changed shard map does to a producer: new lanes, retired lanes, records that go to the
 // children of a closed shard.
 #include <algorithm>
+#include <iterator>
 
 #include "wire/base/assert.h"
 #include "wire/client/producer_impl.h"
@@ -147,33 +148,45 @@ void ProducerImpl::try_reroute() {
     }
     std::erase_if(lanes_, [](const auto& lane) { return lane == nullptr; });
     build_routes();
+    std::vector<BatchPointer> left;
     for (const auto& lane : retired) {
         settle(*lane);
-        move_records(lane->queue);
+        std::move(lane->queue.begin(), lane->queue.end(), std::back_inserter(left));
     }
+    move_records(std::move(left));
 }
 
-void ProducerImpl::move_records(std::deque<BatchPointer>& batches) {
-    for (BatchPointer& batch : batches) {
-        EAGRE_ASSERT(!batch->done);
-        in_flight_bytes_ -= batch->window_bytes;
-        closed_bytes_ -= batch->window_bytes;
-        const auto view = frame::BatchView::trusted(batch->payload());
-        for (uint32_t i = 0; i < view.record_count(); ++i) {
-            const frame::RecordView record = view.record(i);
-            Lane* const lane = find_lane(frame::hash_of(record));
-            EAGRE_ASSERT(lane != nullptr);  // covers_all_keys() held.
-            const Status added = add(*lane, record, batch->tags[i]);
-            EAGRE_ASSERT(added.has_value());  // It was added once before, and counted.
-            --stats_.record_count;
-            if (batch->sync_serial == 0 || batch->sync_index != i) continue;
-            Batch& target = lane->open != nullptr ? *lane->open : *lane->queue.back();
-            target.sync_serial = batch->sync_serial;
-            target.sync_index = static_cast<uint32_t>((lane->open != nullptr ? lane->tags : target.tags).size() - 1);
-        }
-        recycle(std::move(batch));
+void ProducerImpl::move_records(std::vector<BatchPointer> batches) {
+    struct Moving {
+        uint64_t tag = 0;
+        uint32_t batch = 0;
+        uint32_t index = 0;
+    };
+    std::vector<frame::BatchView> views;
+    std::vector<Moving> records;
+    for (uint32_t at = 0; at < batches.size(); ++at) {
+        const Batch& batch = *batches[at];
+        EAGRE_ASSERT(!batch.done);
+        in_flight_bytes_ -= batch.window_bytes;
+        closed_bytes_ -= batch.window_bytes;
+        views.push_back(frame::BatchView::trusted(batch.payload()));
+        for (uint32_t i = 0; i < views.back().record_count(); ++i) records.push_back({batch.tags[i], at, i});
     }
-    batches.clear();
+    if (options_.tags_grow) std::stable_sort(records.begin(), records.end(), [](const Moving& a, const Moving& b) { return a.tag < b.tag; });
+    for (const Moving& each : records) {
+        const frame::RecordView record = views[each.batch].record(each.index);
+        Lane* const lane = find_lane(frame::hash_of(record));
+        EAGRE_ASSERT(lane != nullptr);  // covers_all_keys() held.
+        const Status added = add(*lane, record, each.tag);
+        EAGRE_ASSERT(added.has_value());  // It was added once before, and counted.
+        --stats_.record_count;
+        const Batch& batch = *batches[each.batch];
+        if (batch.sync_serial == 0 || batch.sync_index != each.index) continue;
+        Batch& target = lane->open != nullptr ? *lane->open : *lane->queue.back();
+        target.sync_serial = batch.sync_serial;
+        target.sync_index = static_cast<uint32_t>((lane->open != nullptr ? lane->tags : target.tags).size() - 1);
+    }
+    for (BatchPointer& batch : batches) recycle(std::move(batch));
 }
 
 void ProducerImpl::fail_everything(Error error) {

@@ -417,6 +417,36 @@ TEST_P(ProducerChaos, WhatIsAcknowledgedIsStoredOnceAndInOrder) {
     EXPECT_GT(acknowledged.size(), kCount / 4);
 }
 
+TEST(ProducerFaults, WhatIsLeftOfMergedShardsKeepsTheOrderOfThePuts) {
+    for (const bool sent : {false, true}) {
+        FakeBox box(2);
+        auto client = connect(box);
+        ProducerOptions options;
+        options.linger_ns = 50'000'000;
+        options.batch_record_count = 7;
+        options.tags_grow = true;
+        auto producer = client->make_producer("ticks", options);
+        std::vector<std::string> expected;
+        const auto put_some = [&](int from, int to) {
+            for (int i = from; i < to; ++i) {
+                const std::string key = "k" + std::to_string(i % 11);
+                ASSERT_TRUE((*producer)->put(record(key, std::to_string(i)), static_cast<uint64_t>(i)).has_value());
+                expected.push_back(key + "=" + std::to_string(i));
+            }
+        };
+        put_some(0, 40);
+        ASSERT_TRUE((*producer)->drain(100'000'000'000ULL).has_value());
+        ASSERT_FALSE(box.records(1).empty() || box.records(2).empty());
+        expected.clear();
+        // Of both shards, on their way or not, when they become one.
+        box.merge(1, 2);
+        put_some(40, 200);
+        if (sent) (*producer)->flush();
+        ASSERT_TRUE((*producer)->drain(100'000'000'000ULL).has_value());
+        EXPECT_EQ(box.records(3), expected);
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Seeds, ProducerChaos, ::testing::Range(uint64_t{1}, uint64_t{61}));
 
 }  // namespace
