@@ -158,7 +158,8 @@ class Package(unittest.TestCase):
                 wanted = [name for option in command.options for name in option.names]
                 wanted += [each.path[-1] for each in command.subcommands]
                 self.assertEqual(sorted(offered), sorted(wanted), command.path)
-                said = re.search(rf"^    '{' '.join(command.path)}' '(.*?)'$", zsh, re.M | re.S)
+                # A quote within is written as quote, backslash, two quotes; a line that ends in these is not the end.
+                said = re.search(rf"^    '{' '.join(command.path)}' '(.*?)(?<!\\')'$", zsh, re.M | re.S)
                 for name in wanted:
                     self.assertRegex(said.group(1), rf"(?m)^{name}:", command.path)
         offered = run("bash", "-c", COMPLETE, "bash", script, "eagre", "up", "--wait", "").split()
