@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import time
+import types
 import unittest
 import unittest.mock
 import urllib.error
@@ -53,8 +54,8 @@ class Access(unittest.TestCase):
 
     def client(self, key, **more):
         config = botocore.config.Config(retries={"max_attempts": 1}, read_timeout=20, connect_timeout=5)
-        made = boto3.client("kinesis", endpoint_url=self.url, aws_access_key_id=key["id"], aws_secret_access_key=key["secret"], region_name="eu-west-1",
-                            config=config, **more)
+        made = boto3.client("kinesis", endpoint_url=self.url, aws_access_key_id=key["id"], aws_secret_access_key=key["secret"], config=config,
+                            **{"region_name": "eu-west-1", **more})
         self.addCleanup(made.close)
         return made
 
@@ -86,7 +87,9 @@ class Access(unittest.TestCase):
             def now(cls, tz=None):
                 return now
         with contextlib.ExitStack() as patches:
-            for name, patch in (("datetime", Shifted), ("get_current_datetime", lambda *_, **__: now)):
+            # An older botocore asks the module, a newer one a function of its own.
+            module = types.SimpleNamespace(**{**vars(datetime), "datetime": Shifted})
+            for name, patch in (("datetime", module), ("get_current_datetime", lambda *_, **__: now)):
                 if hasattr(botocore.auth, name):
                     patches.enter_context(unittest.mock.patch.object(botocore.auth, name, patch))
             auth.add_auth(request)
@@ -165,7 +168,8 @@ class Access(unittest.TestCase):
 
     def test_keys_and_policies_decide(self):
         self.start()
-        admin = self.client(self.create_key("admin", "all:*"))
+        admin_key = self.create_key("admin", "all:*")
+        admin = self.client(admin_key)
         reader_key = self.create_key("reader", "get:ticks-*")
         reader, feeder = self.client(reader_key), self.client(self.create_key("feeder", "put:ticks-*"))
         for name in ("ticks-a", "other"):
@@ -183,19 +187,22 @@ class Access(unittest.TestCase):
         self.assertEqual([record["Data"] for record in reader.get_records(ShardIterator=iterator)["Records"]], [b"one"])
         # An iterator is no key: who brings it is asked for himself.
         self.refused("AccessDeniedException", feeder.get_records, ShardIterator=iterator)
-        if not hasattr(admin, "put_resource_policy"):
-            self.skipTest("this boto3 knows no resource policies")
         arn = "arn:aws:kinesis:eu-west-1:000000000000:stream/"
 
-        def policy(effect, principal, action, name):
-            return json.dumps({"Version": "2012-10-17", "Statement": [
-                {"Effect": effect, "Principal": {"AWS": principal}, "Action": action, "Resource": arn + name}]})
-        admin.put_resource_policy(ResourceARN=arn + "other", Policy=policy("Allow", "arn:aws:iam::000000000000:user/feeder", "kinesis:Put*", "other"))
+        def policy(operation, name, **statement):  # Not every boto3 knows them.
+            body = {"ResourceARN": arn + name}
+            if statement:
+                body["Policy"] = json.dumps({"Version": "2012-10-17", "Statement": [{**statement, "Resource": arn + name}]})
+            self.assertEqual(self.raw(admin_key, botocore.auth.SigV4Auth, json.dumps(body).encode(), operation)[0], 200)
+        policy("PutResourcePolicy", "other", Effect="Allow", Principal={"AWS": "arn:aws:iam::000000000000:user/feeder"}, Action="kinesis:Put*")
         feeder.put_record(StreamName="other", PartitionKey="k", Data=b"two")
         self.refused("AccessDeniedException", reader.put_record, StreamName="other", PartitionKey="k", Data=b"x")
-        admin.put_resource_policy(ResourceARN=arn + "ticks-a", Policy=policy("Deny", reader_key["id"], ["kinesis:GetRecords"], "ticks-a"))
+        # What is denied is denied whichever region one says that one is in.
+        policy("PutResourcePolicy", "ticks-a", Effect="Deny", Principal={"AWS": reader_key["id"]}, Action=["kinesis:GetRecords"])
         self.refused("AccessDeniedException", reader.get_records, ShardIterator=iterator, words="explicit deny")
-        admin.delete_resource_policy(ResourceARN=arn + "ticks-a")
+        elsewhere = self.client(reader_key, region_name="us-west-2")
+        self.refused("AccessDeniedException", elsewhere.get_records, ShardIterator=iterator, words="explicit deny")
+        policy("DeleteResourcePolicy", "ticks-a")
         self.assertEqual(len(reader.get_records(ShardIterator=iterator)["Records"]), 1)
 
     def make_certificate(self):
