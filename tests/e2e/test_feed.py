@@ -17,6 +17,7 @@ import box
 EAGRE = os.path.join(box.BIN, "eagre")
 QUOTES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "shared", "data", "aig-20131007_quote.zip")
 END = 0xffff
+SO_RCVBUFFORCE = 33
 
 
 class Receiver:
@@ -24,7 +25,10 @@ class Receiver:
 
     def __init__(self, group=None):
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 20)
+        # Whatever the machine is busy with: none is lost here. Root may have more than others.
+        for option in (socket.SO_RCVBUF, SO_RCVBUFFORCE):
+            with contextlib.suppress(OSError):
+                self.sock.setsockopt(socket.SOL_SOCKET, option, 64 << 20)
         self.sock.bind((group or "127.0.0.1", 0))
         if group:
             self.sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(group) + socket.inet_aton("127.0.0.1"))
@@ -234,7 +238,9 @@ class Feed(unittest.TestCase):
                 self.assertEqual(line.stop(), payloads, (name, speed))
                 self.assertEqual((report["sent"], report["fragments"], report["others"], report["cut"]), (12, 1, 3, 0))
                 self.assertAlmostEqual(report["captured_seconds"], 0.55, 3)
-                self.assertTrue(wanted - 0.01 < line.times[-1] - line.times[0] < wanted + 0.2, (name, speed, line.times[-1] - line.times[0]))
+                # A machine that pauses may see the first one late, or the last.
+                self.assertTrue(wanted * 0.5 <= line.times[-1] - line.times[0] < wanted + 3, (name, speed, line.times[-1] - line.times[0]))
+                self.assertGreaterEqual(report["seconds"], wanted - 0.001)
         [line] = self.receivers(1)
         told = self.feed("replay", self.path("cut.pcap", pcap(packets, caplen=46)), "--to", line.address, status=1)
         self.assertEqual(line.stop(), [])
@@ -247,7 +253,7 @@ class Feed(unittest.TestCase):
         report = self.feed("replay", self.path("b.pcap", pcap(packets)), "--to", line.address, "--gap-max", "0.1", "--filter", "udp and dst port 2000", "--json")
         self.assertEqual(line.stop(), [b"one", b"two", b"back"])
         self.assertEqual(report["backwards"], 1)
-        self.assertTrue(0.1 <= report["seconds"] < 2)
+        self.assertTrue(0.1 <= report["seconds"] < 10)
 
     def test_lines_with_times(self):
         lines = [b"time,price"] + [b"%d,%d" % (14400000 + i * 20, i) for i in range(20)]
@@ -257,7 +263,8 @@ class Feed(unittest.TestCase):
         [line] = self.receivers(1)
         report = self.feed("replay", archive, "--to", line.address, "--speed", "2x", "--json")
         self.assertEqual(line.stop(), lines[1:])
-        self.assertTrue(0.18 < line.times[-1] - line.times[0] < 0.5)
+        self.assertTrue(0.09 < line.times[-1] - line.times[0] < 3)
+        self.assertGreaterEqual(report["seconds"], 0.189)
         self.assertAlmostEqual(report["captured_seconds"], 0.38, 3)
         self.assertIn("line 3 has no time in column 2", self.feed("replay", self.path("bad.csv", b"1,2\n2,3\n3,x\n"), "--to", "127.0.0.1:9", "--time-column", "2", status=1))
 
