@@ -56,7 +56,7 @@ bool Core::turn() {
 uint64_t Core::wait_ns() const {
     uint64_t until_ns = std::min(now_ns_ + kHousekeepingNs, door_->next_timer_ns());
     for (const auto& slot : journals_) until_ns = std::min(until_ns, slot->journal->next_timer_ns());
-    return until_ns - std::min(until_ns, now_ns_);
+    return std::min(until_ns - std::min(until_ns, now_ns_), io_.datagrams.wait_ns_max());
 }
 
 // While more than half the window waits for the device, receiving more would only move the waiting from the socket to us.

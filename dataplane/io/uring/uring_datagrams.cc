@@ -9,13 +9,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "dataplane/io/uring/inlet_area.h"
 #include "dataplane/io/uring/socket_address.h"
 #include "wire/base/assert.h"
 #include "wire/base/limits.h"
-
-#ifndef SO_MEMINFO
-#define SO_MEMINFO 55
-#endif
 
 namespace eagre::io {
 namespace {
@@ -28,15 +25,16 @@ static_assert(kPlaceBytes % 64 == 0);
 // charges at 2.3 KiB apiece. Beyond net.core.rmem_max only with CAP_NET_ADMIN.
 constexpr int kReceiveBufferBytes = 16 << 20;
 constexpr int kSendBufferBytes = 4 << 20;
-
-void set_buffer(int fd, int forced, int asked, int bytes) {
-    if (::setsockopt(fd, SOL_SOCKET, forced, &bytes, sizeof(bytes)) == 0) return;
-    (void)::setsockopt(fd, SOL_SOCKET, asked, &bytes, sizeof(bytes));
-}
+// Of an inlet: nobody sends again what is lost here. 20 to 90 ms at 300,000 datagrams/s.
+constexpr int kInletBufferBytes = 64 << 20;
+constexpr uint64_t kInletStep = kAskerMask + 1;
 
 }  // namespace
 
+UringDatagrams::UringDatagrams(Ring& ring) : ring_(ring) {}
+
 UringDatagrams::~UringDatagrams() {
+    for (const Inlet& inlet : inlets_) ::close(inlet.fd);
     if (fd_ >= 0) ::close(fd_);
 }
 
@@ -51,8 +49,8 @@ Result<uint16_t> UringDatagrams::open(std::string_view text, uint16_t port) {
     const socklen_t length = fill_sockaddr(address, name);
     const int fd = ::socket(name.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return os_error(Errc::kIo, errno);
-    set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, kReceiveBufferBytes);
-    set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, kSendBufferBytes);
+    set_socket_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, kReceiveBufferBytes);
+    set_socket_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, kSendBufferBytes);
     sockaddr_storage actual{};
     socklen_t actual_length = sizeof(actual);
     if (::bind(fd, reinterpret_cast<const sockaddr*>(&name), length) != 0 ||
@@ -64,7 +62,7 @@ Result<uint16_t> UringDatagrams::open(std::string_view text, uint16_t port) {
     }
     fd_ = fd;
     prepare_receive();
-    arm_poll();
+    arm_poll(fd_, 0);
     return address_of(actual).port;
 }
 
@@ -77,15 +75,23 @@ void UringDatagrams::prepare_receive() {
     }
 }
 
-void UringDatagrams::arm_poll() {
+// `value`: 0 for the own port, else an inlet's id above the asker's bits.
+void UringDatagrams::arm_poll(int fd, uint64_t value) {
     io_uring_sqe* sqe = ring_.entry_now();
-    io_uring_prep_poll_multishot(sqe, fd_, POLLIN);
-    Ring::tag(sqe, Asker::kDatagrams, 0);
+    io_uring_prep_poll_multishot(sqe, fd, POLLIN);
+    Ring::tag(sqe, Asker::kDatagrams, value);
 }
 
-void UringDatagrams::on_completion(uint64_t /*value*/, int32_t result, bool more) {
+void UringDatagrams::on_completion(uint64_t value, int32_t result, bool more) {
+    if (value != 0) {
+        Inlet* inlet = find(value / kInletStep);
+        if (inlet == nullptr) return;  // Closed in the meantime.
+        inlet->readable = true;
+        if (!more && result != -ECANCELED) arm_poll(inlet->fd, value);
+        return;
+    }
     readable_ = true;
-    if (!more && result != -ECANCELED && fd_ >= 0) arm_poll();
+    if (!more && result != -ECANCELED && fd_ >= 0) arm_poll(fd_, 0);
 }
 
 size_t UringDatagrams::rx_burst(std::span<RxPacket> packets) {
@@ -154,10 +160,64 @@ size_t UringDatagrams::tx_burst(std::span<const TxPacket> packets) {
 }
 
 uint64_t UringDatagrams::dropped() const {
-    uint32_t info[SK_MEMINFO_VARS] = {};
-    socklen_t length = sizeof(info);
-    if (fd_ < 0 || ::getsockopt(fd_, SOL_SOCKET, SO_MEMINFO, info, &length) != 0) return oversized_;
-    return oversized_ + info[SK_MEMINFO_DROPS];
+    return fd_ < 0 ? oversized_ : oversized_ + socket_drops(fd_);
+}
+
+UringDatagrams::Inlet* UringDatagrams::find(uint64_t id) {
+    for (Inlet& inlet : inlets_) {
+        if (inlet.id == id) return &inlet;
+    }
+    return nullptr;
+}
+
+const UringDatagrams::Inlet* UringDatagrams::find(uint64_t id) const {
+    return const_cast<UringDatagrams*>(this)->find(id);
+}
+
+Result<InletId> UringDatagrams::open_inlet(const InletOptions& options) {
+    if (inlets_.size() >= kInletCountMax) return error_of(Errc::kLimitExceeded, kInletCountMax);
+    if (inlet_area_ == nullptr) {
+        auto area = InletArea::create();
+        if (!area) return area.error();
+        inlet_area_ = std::move(*area);
+    }
+    const auto fd = open_inlet_socket(options, kInletBufferBytes);
+    if (!fd) return fd.error();
+    const uint32_t id = next_inlet_++;
+    inlets_.push_back({id, *fd, true, 0});
+    arm_poll(*fd, id * kInletStep);
+    return InletId{id};
+}
+
+void UringDatagrams::close_inlet(InletId id) {
+    const auto at = std::find_if(inlets_.begin(), inlets_.end(),
+                                 [id](const Inlet& inlet) { return inlet.id == id.value; });
+    if (at == inlets_.end()) return;
+    // The poll holds the socket: it must go first, or the port would stay taken.
+    io_uring_sqe* sqe = ring_.entry_now();
+    io_uring_prep_poll_remove(sqe, (id.value * kInletStep) | static_cast<uint64_t>(Asker::kDatagrams));
+    Ring::tag(sqe, Asker::kNobody, 0);
+    ring_.poll();
+    ::close(at->fd);
+    inlets_.erase(at);
+}
+
+size_t UringDatagrams::rx_inlet(InletId id, std::span<RxPacket> packets) {
+    EAGRE_ASSERT_EQ(lent_, 0U);
+    Inlet* inlet = find(id.value);
+    if (inlet == nullptr || !inlet->readable) return 0;
+    const size_t wanted = std::min(packets.size(), kDatagramBurstMax);
+    inlet->readable = false;
+    const InletArea::Burst burst = inlet_area_->receive(inlet->fd, packets.first(wanted));
+    inlet->readable = burst.taken == wanted;
+    inlet->oversized += burst.cut;
+    lent_ = burst.kept;
+    return lent_;
+}
+
+uint64_t UringDatagrams::inlet_dropped(InletId id) const {
+    const Inlet* inlet = find(id.value);
+    return inlet == nullptr ? 0 : inlet->oversized + socket_drops(inlet->fd);
 }
 
 }  // namespace eagre::io

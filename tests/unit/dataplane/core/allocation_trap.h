@@ -81,6 +81,16 @@ class UntrappedIo final : io::Events, io::Connections, io::Datagrams, io::Storag
         return off([&] { return io_.datagrams.tx_burst(packets); });
     }
     uint64_t dropped() const override { return io_.datagrams.dropped(); }
+    Result<io::InletId> open_inlet(const io::InletOptions& options) override {
+        return off([&] { return io_.datagrams.open_inlet(options); });
+    }
+    void close_inlet(io::InletId inlet) override {
+        off([&] { io_.datagrams.close_inlet(inlet); });
+    }
+    size_t rx_inlet(io::InletId inlet, std::span<io::RxPacket> packets) override {
+        return off([&] { return io_.datagrams.rx_inlet(inlet, packets); });
+    }
+    uint64_t inlet_dropped(io::InletId inlet) const override { return io_.datagrams.inlet_dropped(inlet); }
     size_t submit(std::span<io::StorageOp* const> ops) override {
         return off([&] { return io_.storage.submit(ops); });
     }
