@@ -75,6 +75,9 @@ constexpr ErrcText kTexts[] = {
     {Errc::kLeaseLost, false, "LeaseLost", "the shard has been leased to another member: stop reading it; what is not checkpointed is read again there"},
     {Errc::kCheckpointBehind, false, "CheckpointBehind", "a checkpoint does not run backwards: to read again use 'eagre group reset'"},
     {Errc::kNoteChanged, false, "NoteChanged", "the note has changed since it was read: read it again"},
+    {Errc::kUnknownFeed, false, "UnknownFeed", "there is no such feed: see 'eagre feed list'"},
+    {Errc::kFeedExists, false, "FeedExists", "a feed of this name, or one that listens at this address, is there: see 'eagre feed list'"},
+    {Errc::kStaleFeeds, true, "StaleFeeds", "the box serves feeds of a later catalogue"},
     {Errc::kSubscribed, false, "Subscribed", "another subscription of this owner to the shard has just begun: stop it, or try again in a few seconds to take over"},
     {Errc::kSubscriptionTaken, false, "SubscriptionTaken", "a later subscription of the same owner to the shard has taken over"},
 };

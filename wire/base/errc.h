@@ -82,6 +82,10 @@ enum class Errc : uint16_t {
     kCheckpointBehind = 116,  // Caller: below the checkpoint that the lease has; detail = that.
     // -- Notes.
     kNoteChanged = 117,       // Caller: the note is not as it was when it was read; detail = its revision now, 0: it is not there.
+    // -- Feeds.
+    kUnknownFeed = 118,       // Caller: no feed of this name. ResourceNotFoundException.
+    kFeedExists = 119,        // Caller: a feed of this name, or one at this address, is there. ResourceInUseException.
+    kStaleFeeds = 122,        // Control: its feeds are older than those the box serves; detail = the box's number.
     // -- Subscriptions with an owner.
     kSubscribed = 120,        // Caller: the owner's subscription to the shard has just begun; detail = ns until it may be taken over. ResourceInUseException.
     kSubscriptionTaken = 121, // Nobody's fault: a later subscription of the same owner has taken over. ResourceInUseException.

@@ -13,7 +13,7 @@
 namespace eagre::shm {
 
 inline constexpr uint64_t kStatsMagic = 0x3154415453474145;  // "EAGSTAT1"
-inline constexpr uint32_t kStatsVersion = 4;
+inline constexpr uint32_t kStatsVersion = 5;
 inline constexpr uint32_t kErrcSlots = 128;
 
 struct StatsHeader {
@@ -41,6 +41,56 @@ struct DatagramProducer {
     char name[48] = {};                 // As the client calls itself; NUL-padded.
 };
 static_assert(sizeof(DatagramProducer) == 96);
+
+inline constexpr uint32_t kFeedSlots = 32;  // Per core: as many feeds as a box has (wire/feeds/feed_spec.h).
+inline constexpr uint32_t kFeedLines = 2;
+
+enum class FeedState : uint64_t {
+    kNone = 0,
+    kListening = 1,  // Its sockets are open.
+    kPaused = 2,     // By the operator.
+    kRefused = 3,    // A socket could not be opened: `error`, `os_errno` say why. Tried again every second.
+    kNoStream = 4,   // Its stream is not there. Looked for every second.
+    kBlocked = 5,    // Nothing can be stored now: `error` says why. What arrives waits in the socket, and is lost when that is full.
+};
+
+struct FeedLineStats {
+    uint64_t datagrams = 0;
+    uint64_t bytes = 0;
+    uint64_t first = 0;       // Datagrams that brought something that had not come before; all of them where messages are not numbered.
+    uint64_t repeated = 0;    // Nothing that had not come before.
+    uint64_t broken = 0;      // Truncated, or lying about its messages.
+    uint64_t refused = 0;     // From another source than the feed's.
+    uint64_t overflowed = 0;  // Dropped below us: the socket was full.
+    uint64_t last_ns = 0;     // Wall clock of the last datagram.
+};
+
+/// A feed on the core that serves it. Counters since start; those marked "now" are not.
+struct FeedStats {
+    uint64_t id = 0;                  // 0: slot unused. Written last.
+    uint64_t state = 0;               // Now: FeedState.
+    uint64_t error = 0;               // Now: Errc.
+    uint64_t os_errno = 0;            // Now.
+    uint64_t line_count = 0;
+    FeedLineStats lines[kFeedLines];
+    uint64_t records = 0;             // Appended.
+    uint64_t record_bytes = 0;        // Their data.
+    uint64_t records_durable = 0;
+    uint64_t keyless = 0;             // Records in which the key rule found nothing.
+    uint64_t unstored = 0;            // Records that the stream does not take: too large.
+    uint64_t gap_messages = 0;        // Missing on all lines.
+    uint64_t gap_ranges = 0;
+    uint64_t sessions = 0;            // That have begun.
+    uint64_t sessions_unremembered = 0;  // Of these: whose place a restart will not know; there were too many.
+    uint64_t wild = 0;                // Datagrams whose numbers were so far ahead that nobody believed them.
+    uint64_t waiting_bytes = 0;       // Now: behind a gap that the other line may fill.
+    uint64_t next_sequence = 0;       // Now: of the source, that comes next.
+    uint64_t durable_sequence = 0;    // Now: everything of the session before it is durable, or told as a gap that is.
+    char session[16] = {};            // Now; NUL-padded.
+    char name[48] = {};               // NUL-padded.
+    uint64_t reserved[4] = {};
+    Histogram durable_ns;             // Stamp of the packet -> durable, a value for each record.
+};
 
 /// All counters only grow since start unless "now" is said.
 struct CoreStats {
@@ -100,6 +150,7 @@ struct CoreStats {
     uint64_t used_bytes = 0;            // Now: of all segments with runs in them.
     uint64_t relocated_bytes = 0;       // Moved by the cleaner.
     uint64_t segments_damaged = 0;      // Now: kept as they are because of damage.
+    FeedStats feeds[kFeedSlots];
 };
 
 struct ShardStats {
