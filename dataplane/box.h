@@ -10,6 +10,7 @@
 
 #include "dataplane/box_map.h"
 #include "dataplane/directory_set.h"
+#include "dataplane/feed/feeds.h"
 #include "dataplane/io/events.h"
 #include "dataplane/options.h"
 #include "dataplane/reactor/outlet.h"
@@ -17,6 +18,7 @@
 #include "dataplane/shard/directory.h"
 #include "dataplane/usage_board.h"
 #include "wire/base/result.h"
+#include "wire/feeds/feed_spec.h"
 #include "wire/frame/datagram.h"
 #include "wire/frame/frame.h"
 #include "wire/identity/key_set.h"
@@ -40,6 +42,8 @@ struct CoreMessage {
     void* cold = nullptr;           // kCold: a ColdMessage, handed over.
 };
 static_assert(sizeof(CoreMessage) == 88 && alignof(CoreMessage) == 8);
+/// Who hands a feed's batch over: no connection.
+inline constexpr reactor::OutletId kFeedOutlet{UINT32_MAX, UINT32_MAX};
 /// The reserved place for answers: a ring of their own that kHandoverQuota of them can't fill.
 inline constexpr size_t kReplyRingBytes = 16 * kKiB;
 static_assert(kHandoverQuota * (sizeof(CoreMessage) + 8) <= kReplyRingBytes);
@@ -67,6 +71,7 @@ struct ColdMessage {
         kCloseShards,   // stream: the map to come; shards: close those of them that live on the receiving core.
         kReleaseShards, // stream_id: no new map comes for now; batches for its closed shards need not wait for one.
         kDropShards,    // stream_id, shards: forget them, nothing of them is left.
+        kPutFeeds,      // feeds: serve those of them that are the receiving core's.
         kShardsSpent,   // To core 0. stream_id, shards: closed, and retention has taken the last record.
     };
     Kind kind{};
@@ -76,6 +81,7 @@ struct ColdMessage {
     StreamId stream_id;
     shard::StreamPointer stream;
     identity::KeySetPointer keys;
+    feed::AssignmentPointer feeds;
     Error error;
     reactor::OutletId outlet;
     std::vector<std::byte> payload;
@@ -92,6 +98,7 @@ struct Box {
     identity::Bytes32 master_key{};                                // Of the key file.
     identity::Bytes32 nonce_seed{};                                // New with every start.
     identity::KeySetPointer keys;                                  // Honoured at start; each core has its own later.
+    feeds::FeedSetPointer feeds;                                   // Served at start; null: none.
     uint32_t core_count = 0;
     uint32_t journal_count = 0;
     std::vector<bool> journal_available;                           // By journal id.

@@ -229,6 +229,12 @@ Handled Core::on_command(Session& session, const FrameHeader& header, std::span<
             kind = ColdMessage::Kind::kPutKeys;
             break;
         }
+        case wire::CommandOp::PutFeeds: {
+            const Error refused = plan_feeds(command.feed_set(), pending);
+            if (refused.code != Errc::kOk) return answer(refused);
+            kind = ColdMessage::Kind::kPutFeeds;
+            break;
+        }
         default:
             return answer(error_of(Errc::kBadArgument, static_cast<uint64_t>(command.op())));
     }
@@ -253,6 +259,7 @@ void Core::order_all(const CommandPending& pending, ColdMessage::Kind kind) {
         message->stream_id = pending.stream_id;
         message->stream = pending.stream;
         message->keys = pending.keys;
+        message->feeds = pending.feeds;
         message->shards = pending.shards;
         send_cold(CoreIndex{core}, std::move(message));
     }
@@ -301,9 +308,11 @@ void Core::on_cold(CoreIndex from, std::unique_ptr<ColdMessage> message) {
             begin_dropping(*message);
             return;
         case ColdMessage::Kind::kAcceptClock:
+        case ColdMessage::Kind::kPutFeeds:
         case ColdMessage::Kind::kPutKeys: {
             if (message->kind == ColdMessage::Kind::kAcceptClock) retention_clock_->accept(wall_ns_);
             if (message->kind == ColdMessage::Kind::kPutKeys) put_keys(message->keys);
+            if (message->kind == ColdMessage::Kind::kPutFeeds) feeds_->apply(message->feeds, index_, feed_now());
             auto done = std::make_unique<ColdMessage>();
             done->kind = ColdMessage::Kind::kDone;
             done->token = message->token;

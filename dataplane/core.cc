@@ -40,6 +40,7 @@ Result<std::unique_ptr<Core>> Core::create(Box& box, CoreIndex index, io::Io io)
     if (!sessions) return sessions.error();
     core->sessions_ = std::move(*sessions);
     core->door_ = std::make_unique<ingress::DatagramDoor>(io.datagrams, *core->sessions_, *core, *core->stats_);
+    core->feeds_ = std::make_unique<feed::Feeds>(io.datagrams, *core, std::span(core->stats_->feeds), core->prng_.next());
     core->fanout_ = std::make_unique<fanout::Fanout>(*core, io.connections, *core->stats_);
 
     for (uint32_t id = 0; id < box.journal_count; ++id) {
@@ -61,6 +62,7 @@ Result<std::unique_ptr<Core>> Core::create(Box& box, CoreIndex index, io::Io io)
         }
         for (const journal::ProducerFacts& facts : slot->journal->recovered_producers()) {
             core->producers_.restore(facts);
+            core->recovered_feeds_.take(JournalId{id}, facts);
         }
         core->journals_.push_back(std::move(slot));
     }
@@ -157,20 +159,20 @@ uint64_t Core::recovered_epoch() const {
     return highest;
 }
 
-void Core::start(const std::vector<shard::StreamEntry>& streams, uint64_t stream_id_max, uint64_t shard_id_max,
-                 uint64_t epoch, uint64_t last_arrival_ns) {
-    for (const shard::StreamEntry& stream : streams) {
+void Core::start(const Recovered& recovered) {
+    for (const shard::StreamEntry& stream : recovered.streams) {
         auto entry = std::make_shared<shard::StreamEntry>(stream);
         entry->index();
         directory_.put(std::move(entry));
     }
-    stream_id_max_ = stream_id_max;
-    shard_id_max_ = shard_id_max;
-    epoch_ = epoch;
+    stream_id_max_ = recovered.stream_id_max;
+    shard_id_max_ = recovered.shard_id_max;
+    epoch_ = recovered.epoch;
     now_ns_ = io_.clock.monotonic_ns();
     wall_ns_ = io_.clock.wall_ns();
-    retention_clock_ = std::make_unique<shard::RetentionClock>(last_arrival_ns, wall_ns_, now_ns_);
+    retention_clock_ = std::make_unique<shard::RetentionClock>(recovered.last_arrival_ns, wall_ns_, now_ns_);
     for (auto& slot : journals_) slot->journal->release_recovered();
+    start_feeds(recovered.fed);
 }
 
 Status Core::listen() {
@@ -227,12 +229,13 @@ void Core::run() {
     while (!box_.stop.load(std::memory_order_relaxed)) turn();
     // Whatever was received is brought to durability and answered; bounded, as a client could keep us for ever.
     stopping_ = true;
+    feeds_->stop(feed_now());
     const uint64_t deadline_ns = io_.clock.monotonic_ns() + 2'000'000'000ULL;
     while (!stop_turning() && io_.clock.monotonic_ns() < deadline_ns) turn();
 }
 
 bool Core::stop_turning() const {
-    return std::all_of(journals_.begin(), journals_.end(), [](const auto& slot) {
+    return feeds_->settled() && std::all_of(journals_.begin(), journals_.end(), [](const auto& slot) {
         return slot->acks.empty() && (!slot->journal->busy() || slot->journal->failed());
     });
 }

@@ -17,12 +17,14 @@
 #include "dataplane/ack/ack_queue.h"
 #include "dataplane/box.h"
 #include "dataplane/fanout/fanout.h"
+#include "dataplane/feed/feeds.h"
 #include "dataplane/gate/gate.h"
 #include "dataplane/ingress/datagram_door.h"
 #include "dataplane/ingress/session.h"
 #include "dataplane/io/io.h"
 #include "dataplane/journal/journal.h"
 #include "dataplane/reactor/wait_policy.h"
+#include "dataplane/recovered.h"
 #include "dataplane/relay/relay.h"
 #include "dataplane/shard/append.h"
 #include "dataplane/shard/directory.h"
@@ -45,7 +47,7 @@ flatbuffers::Offset<wire::StreamInfo> encode_stream(flatbuffers::FlatBufferBuild
                                                     const shard::StreamEntry& stream, const Box& box,
                                                     bool with_shards);
 
-class Core : public ingress::FrameHandler, public ingress::DatagramHandler, public fanout::Surroundings {
+class Core : public ingress::FrameHandler, public ingress::DatagramHandler, public fanout::Surroundings, public feed::Surroundings {
   public:
     /// Opens (recovers) the journals that this core serves. Blocking. Errors: as Journal::open.
     static Result<std::unique_ptr<Core>> create(Box& box, CoreIndex index, io::Io io);
@@ -55,8 +57,9 @@ class Core : public ingress::FrameHandler, public ingress::DatagramHandler, publ
     std::vector<shard::StreamEntry> recovered_streams() const;
     uint64_t incarnation() const;
     /// Takes the merged view of all cores; forgets the recovered lists. Call before the first turn.
-    void start(const std::vector<shard::StreamEntry>& streams, uint64_t stream_id_max, uint64_t shard_id_max,
-               uint64_t epoch, uint64_t last_arrival_ns);
+    void start(const Recovered& recovered);
+    /// Call before start().
+    const feed::Resume& recovered_feeds() const { return recovered_feeds_; }
     uint64_t recovered_epoch() const;
     const std::vector<journal::RecoveryReport>& reports() const { return reports_; }
 
@@ -84,6 +87,12 @@ class Core : public ingress::FrameHandler, public ingress::DatagramHandler, publ
     // -- ingress::DatagramHandler
     ingress::Handled on_datagram(ingress::Session& session, const frame::FrameHeader& header,
                                  std::span<const std::byte> payload) override;
+
+    // -- feed::Surroundings
+    const shard::StreamEntry* stream(StreamId id) override { return directory_.find(id); }
+    Status begin_group(journal::Journal& journal, uint32_t run_count, uint64_t stored_bytes) override;
+    journal::CommitNumber append_fed(shard::Shard& shard, const frame::FrameHeader& header, std::span<const std::byte> payload) override;
+    bool hand_over_fed(CoreIndex to, const frame::FrameHeader& header, std::span<const std::byte> payload) override;
 
     shm::CoreStats& stats() { return *stats_; }
     const Box& box() const { return box_; }
@@ -126,6 +135,7 @@ class Core : public ingress::FrameHandler, public ingress::DatagramHandler, publ
         StreamId stream_id;
         shard::StreamPointer stream;
         identity::KeySetPointer keys;
+        feed::AssignmentPointer feeds;
         uint32_t cores_left = 0;
         Error error;
         uint64_t epoch = 0;
@@ -227,6 +237,13 @@ class Core : public ingress::FrameHandler, public ingress::DatagramHandler, publ
     void put_stream(const shard::StreamPointer& stream);
     void forget(shard::Shard& shard);
 
+    // feeding.cc
+    void start_feeds(const feed::Resume& fed);
+    Error plan_feeds(const wire::FeedSet* set, CommandPending& pending);
+    feed::Now feed_now() const { return {now_ns_, wall_ns_}; }
+    /// What an append leaves to be done once it is durable.
+    ack::AckEntry note_appended(JournalSlot& slot, const shard::Shard& shard, const frame::FrameHeader& header, const shard::Appended& appended);
+
     // reshard.cc
     Error plan_reshard(const wire::Command& command, CommandPending& pending);
     void begin_closing(const ColdMessage& message, FactJob& job);
@@ -258,6 +275,8 @@ class Core : public ingress::FrameHandler, public ingress::DatagramHandler, publ
     std::unique_ptr<ingress::Sessions> sessions_;
     std::unique_ptr<ingress::DatagramDoor> door_;
     std::unique_ptr<fanout::Fanout> fanout_;
+    std::unique_ptr<feed::Feeds> feeds_;
+    feed::Resume recovered_feeds_;
     std::unique_ptr<shard::RetentionClock> retention_clock_;
 
     std::vector<io::ListenerId> listeners_;

@@ -303,6 +303,7 @@ Handled Core::append_here(shard::Shard& shard, const FrameHeader& header, std::s
         context.sample = static_cast<uint32_t>(prng_.next());
         context.check_map = check_map;
         context.accept_repeated = box_.options.journal.mutants.accept_repeated_batch;
+        context.own = to.kind == ack::ReplyTo::Kind::kCore && to.outlet == kFeedOutlet;
         appended = shard::append(shard, producers_, header, payload, context);
     }
     const frame::AckMode mode = frame::ack_mode_of(header);
@@ -324,24 +325,7 @@ Handled Core::append_here(shard::Shard& shard, const FrameHeader& header, std::s
         return error.code == Errc::kBadCrc ? Handled::kClose : Handled::kDone;
     }
 
-    ack::AckEntry entry;
-    entry.commit = appended->commit;
-    entry.shard = shard.facts.shard;
-    entry.first_sequence = appended->first_sequence;
-    entry.record_count = appended->record_count;
-    entry.correlation = header.correlation;
-    entry.batch = BatchNumber{header.number};
-    entry.received_ns = now_ns_;
-    if (!appended->repeated) {
-        entry.durable_after = shard.appended;
-        entry.payload_bytes = header.payload_bytes;
-        slot->waiting_bytes += header.payload_bytes;
-        ++stats_->batches_appended;
-        stats_->records_appended += header.record_count;
-        stats_->payload_bytes_appended += header.payload_bytes;
-    } else {
-        ++stats_->batches_repeated;
-    }
+    ack::AckEntry entry = note_appended(*slot, shard, header, *appended);
     if (mode == frame::AckMode::kDurable) {
         entry.to = to;
         if (to.kind == ack::ReplyTo::Kind::kConnection || to.kind == ack::ReplyTo::Kind::kDatagram) {
@@ -358,6 +342,28 @@ Handled Core::append_here(shard::Shard& shard, const FrameHeader& header, std::s
     }
     slot->acks.push(entry);
     return Handled::kDone;
+}
+
+ack::AckEntry Core::note_appended(JournalSlot& slot, const shard::Shard& shard, const FrameHeader& header, const shard::Appended& appended) {
+    ack::AckEntry entry;
+    entry.commit = appended.commit;
+    entry.shard = shard.facts.shard;
+    entry.first_sequence = appended.first_sequence;
+    entry.record_count = appended.record_count;
+    entry.correlation = header.correlation;
+    entry.batch = BatchNumber{header.number};
+    entry.received_ns = now_ns_;
+    if (appended.repeated) {
+        ++stats_->batches_repeated;
+        return entry;
+    }
+    entry.durable_after = shard.appended;
+    entry.payload_bytes = header.payload_bytes;
+    slot.waiting_bytes += header.payload_bytes;
+    ++stats_->batches_appended;
+    stats_->records_appended += header.record_count;
+    stats_->payload_bytes_appended += header.payload_bytes;
+    return entry;
 }
 
 void Core::locate(const FrameHeader& header, const ack::ReplyTo& to) {

@@ -14,6 +14,7 @@
 #include "dataplane/box.h"
 #include "dataplane/core.h"
 #include "dataplane/directory_set.h"
+#include "dataplane/feed/feed_store.h"
 #include "dataplane/gate/key_store.h"
 #include "dataplane/io/uring/shared_file.h"
 #include "dataplane/io/uring/system_clock.h"
@@ -110,7 +111,7 @@ void core_main(Box& box, uint32_t index, const tls::TlsContext* tls, Startup& st
     const Recovered recovered = merge_recovered(startup.cores);
     report_recovery(index, *core);
     startup.barrier.arrive_and_wait();  // All have read what all recovered.
-    core->start(recovered.streams, recovered.stream_id_max, recovered.shard_id_max, recovered.epoch, recovered.last_arrival_ns);
+    core->start(recovered);
     if (const Status listening = core->listen(); !listening) give_up(listening.error());
     if (index == 0 && !startup.errors[0]) {
         if (const Status control = core->listen_control(box.options.data + "/eagred.sock"); !control) give_up(control.error());
@@ -215,6 +216,9 @@ int serve(Options options) {
     } else {
         fail("keys.sealed does not open; no key is honoured until eagre-control has told them anew", keys.error());
     }
+    auto feeds = feed::load_feeds(files);
+    if (feeds) box.feeds = std::move(*feeds);
+    else fail("feeds.set can't be read; no feed is served until eagre-control has told them anew", feeds.error());
     if (options.store_bytes_max != 0) {
         const uint64_t guaranteed = box.journal_count * journal::kGuaranteedSegments * box.options.journal.segment_bytes;
         if (options.store_bytes_max < guaranteed) {

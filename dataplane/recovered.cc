@@ -33,6 +33,7 @@ Recovered merge_recovered(std::span<Core* const> cores) {
             merged.last_arrival_ns = std::max(merged.last_arrival_ns, report.last_arrival_ns);
         }
         merged.epoch = std::max(merged.epoch, core->recovered_epoch());
+        merged.fed.merge(core->recovered_feeds());
     }
     if (!cores.empty()) add_missing_shards(merged, cores.front()->box().last_map, cores.front()->box());
     return merged;

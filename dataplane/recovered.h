@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "dataplane/feed/resume.h"
 #include "dataplane/shard/directory.h"
 
 namespace eagre {
@@ -19,6 +20,7 @@ struct Recovered {
     uint64_t shard_id_max = 0;
     uint64_t epoch = 0;
     uint64_t last_arrival_ns = 0;
+    feed::Resume fed;                         // How far each feed has got.
 };
 
 /// Call when all cores have been created and none has started. Every caller gets the same.

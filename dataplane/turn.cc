@@ -29,8 +29,10 @@ bool Core::turn() {
     work += take_in_messages();
     work += sessions_->receive(now_ns_, !journals_behind() && !stopping_);
     work += door_->receive(now_ns_, !journals_behind() && !stopping_);
+    work += feeds_->receive(feed_now(), !journals_behind() && !stopping_);
     for (auto& slot : journals_) slot->journal->poll(now_ns_);
     work += acknowledge();
+    feeds_->settle(feed_now());
     if (!jobs_.empty()) work += work_on_jobs();
     if (!locates_.empty()) work += retry_locates();
     if (!cold_waiting_.empty()) work += send_waiting_cold();
@@ -54,7 +56,7 @@ bool Core::turn() {
 }
 
 uint64_t Core::wait_ns() const {
-    uint64_t until_ns = std::min(now_ns_ + kHousekeepingNs, door_->next_timer_ns());
+    uint64_t until_ns = std::min({now_ns_ + kHousekeepingNs, door_->next_timer_ns(), feeds_->next_timer_ns()});
     for (const auto& slot : journals_) until_ns = std::min(until_ns, slot->journal->next_timer_ns());
     return std::min(until_ns - std::min(until_ns, now_ns_), io_.datagrams.wait_ns_max());
 }
@@ -117,6 +119,10 @@ size_t Core::take_in_messages() {
         take(box_.reply_rings[from][index_.value], [&](const CoreMessage& message, std::span<const std::byte>) {
             EAGRE_ASSERT_GT(handed_over_[from], 0U);
             --handed_over_[from];
+            if (message.outlet == kFeedOutlet) {
+                feeds_->on_reply(message.header, feed_now());
+                return;
+            }
             ingress::Session* session = sessions_->find(message.outlet);
             if (session != nullptr && message.header.kind == FrameKind::kAppendReply) --session->unanswered;
             reply({ack::ReplyTo::Kind::kConnection, index_, message.outlet}, message.header);
@@ -241,6 +247,7 @@ void Core::housekeeping(uint64_t now_ns) {
     stats_->heartbeat_ns = now_ns;
     sessions_->expire(now_ns);
     door_->housekeeping();
+    feeds_->housekeeping();
     close_void_grants();
     expire_relayed();
     keep_map(false);

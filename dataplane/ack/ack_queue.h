@@ -41,6 +41,7 @@ class AckQueue {
     explicit AckQueue(uint32_t count_max) : entries_(count_max) {}
     bool full() const { return tail_ - head_ == entries_.size(); }
     bool empty() const { return tail_ == head_; }
+    size_t room() const { return entries_.size() - count(); }
     size_t count() const { return static_cast<size_t>(tail_ - head_); }
     void push(AckEntry entry) {
         EAGRE_ASSERT(!full());

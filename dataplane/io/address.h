@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
+#include <string_view>
 
 namespace eagre::io {
 
@@ -19,5 +21,10 @@ struct Address {
     bool same_host(const Address& other) const { return family == other.family && ip == other.ip; }
     friend bool operator==(const Address&, const Address&) = default;
 };
+
+/// Numeric IPv4 or IPv6; family 0 when it is neither.
+Address parse_address(std::string_view text, uint16_t port);
+/// The other way, without the port; "?" for family 0.
+std::string address_text(const Address& address);
 
 }  // namespace eagre::io

@@ -192,6 +192,8 @@ struct Unread {
     uint64_t bytes = 0;       // Stored bytes: exact while they are in memory, else a bound from above.
 };
 
+inline constexpr uint32_t kGroupRunCountMax = 256;
+
 class ShardReader;
 
 class Journal {
@@ -218,6 +220,10 @@ class Journal {
     /// Returns the commit that will make it durable.
     virtual CommitNumber finish_run(const RunHeader& header) = 0;
     virtual void abandon_run() = 0;
+    /// Makes room for `run_count` runs of together `stored_bytes`: those begun next, before poll() is called again, come into one commit, so that
+    /// recovery knows all of them or none. At most kGroupRunCountMax of them and group_bytes_max(), or one of any size. Errors: as begin_run.
+    virtual Status begin_group(uint32_t run_count, uint64_t stored_bytes) = 0;
+    virtual uint64_t group_bytes_max() const = 0;
     /// A system run: the whole state of a shard after an event, replayed "last one wins". The journal keeps the latest facts of
     /// each shard and writes all of them into each footer. Errors as begin_run, and kLimitExceeded.
     virtual Result<CommitNumber> append_fact(const ShardFacts& facts) = 0;

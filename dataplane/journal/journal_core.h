@@ -39,6 +39,8 @@ class JournalCore final : public Journal {
     Result<std::span<std::byte>> begin_run(uint32_t stored_bytes) override;
     CommitNumber finish_run(const RunHeader& header) override;
     void abandon_run() override;
+    Status begin_group(uint32_t run_count, uint64_t stored_bytes) override;
+    uint64_t group_bytes_max() const override;
     Result<CommitNumber> append_fact(const ShardFacts& facts) override;
     Status remember_producer(const ProducerFacts& facts) override;
 
@@ -89,8 +91,8 @@ class JournalCore final : public Journal {
         std::unique_ptr<JournalReader> reader;
     };
 
-    bool fits_segment(uint64_t run_bytes) const;
-    Result<std::span<std::byte>> begin(uint32_t stored_bytes, SegmentPool::For purpose);
+    bool fits_segment(uint64_t run_bytes, uint32_t run_count = 1) const;
+    Result<std::span<std::byte>> begin(uint64_t stored_bytes, SegmentPool::For purpose, uint32_t run_count = 1);
     Status rotate(SegmentPool::For purpose);
     void attach_usage(ShardState& state);
     void detach_usage(ShardState& state);

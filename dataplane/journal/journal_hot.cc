@@ -12,25 +12,25 @@ constexpr uint64_t kFactReserveBytes = 256 * 1024;
 
 }  // namespace
 
-// Room is kept for the footer that the segment would need if one more run of a new shard and a new
-// producer came.
-bool JournalCore::fits_segment(uint64_t run_bytes) const {
-    const FooterCounts counts{uint64_t{shards_.count()} + 1, uint64_t{extents_.count()} + 1,
-                              uint64_t{producers_.count()} + 1};
+// Room is kept for the footer that the segment would need if so many more runs of new shards and new
+// producers came.
+bool JournalCore::fits_segment(uint64_t run_bytes, uint32_t run_count) const {
+    const FooterCounts counts{uint64_t{shards_.count()} + run_count, uint64_t{extents_.count()} + run_count,
+                              uint64_t{producers_.count()} + run_count};
     const uint64_t end = align_up(writer_.end_offset() + run_bytes, kPageBytes) + kPageBytes;
-    return end + counts.bytes() + kPageBytes <= context_.options.segment_bytes && !extents_.full();
+    return end + counts.bytes() + kPageBytes <= context_.options.segment_bytes && (run_count == 1 ? !extents_.full() : extents_.capacity() - extents_.count() >= run_count);
 }
 
 Result<std::span<std::byte>> JournalCore::begin_run(uint32_t stored_bytes) {
     return begin(stored_bytes, SegmentPool::For::kRecords);
 }
 
-Result<std::span<std::byte>> JournalCore::begin(uint32_t stored_bytes, SegmentPool::For purpose) {
+Result<std::span<std::byte>> JournalCore::begin(uint64_t stored_bytes, SegmentPool::For purpose, uint32_t run_count) {
     EAGRE_ASSERT_EQ(stored_bytes % 8, 0U);
     EAGRE_ASSERT_GT(stored_bytes, 0U);
     if (context_.failed() || closed_) return Errc::kJournalFailed;
     if (stored_bytes > run_bytes_max_) return error_of(Errc::kRecordTooLarge, run_bytes_max_);
-    if (runs_.next_serial() - writer_.durable_serial() >= runs_.capacity()) return Errc::kBusy;
+    if (runs_.next_serial() + run_count - 1 - writer_.durable_serial() >= runs_.capacity()) return Errc::kBusy;
     // While no segment is ready, what is left of this one may be all there is for the facts that make room again.
     uint64_t kept_bytes = 0;
     if (purpose == SegmentPool::For::kRecords && pool_.ready_count() == 0) {
@@ -38,15 +38,28 @@ Result<std::span<std::byte>> JournalCore::begin(uint32_t stored_bytes, SegmentPo
         const bool empty = !writer_.open_has_runs() && writer_.sealed_end_offset() == kSegmentDataOffset;
         if (!empty) kept_bytes = std::min(kFactReserveBytes, context_.options.segment_bytes / 16);
     }
-    if (!fits_segment(sizeof(RunHeader) + stored_bytes + kept_bytes)) {
+    if (!fits_segment(sizeof(RunHeader) + stored_bytes + kept_bytes, run_count)) {
         if (auto status = rotate(purpose); !status) return status.error();
-        if (!fits_segment(sizeof(RunHeader) + stored_bytes))
+        if (!fits_segment(sizeof(RunHeader) + stored_bytes, run_count))
             return error_of(Errc::kRecordTooLarge, run_bytes_max_);
     }
-    const auto bytes = writer_.reserve(stored_bytes);
+    const auto bytes = writer_.reserve(static_cast<uint32_t>(stored_bytes));
     if (bytes.empty()) return Errc::kBusy;
     return bytes;
 }
+
+Status JournalCore::begin_group(uint32_t run_count, uint64_t stored_bytes) {
+    EAGRE_ASSERT_GT(run_count, 0U);
+    const uint64_t whole_bytes = stored_bytes + run_count * sizeof(RunHeader);
+    EAGRE_ASSERT_LE(run_count, kGroupRunCountMax);
+    EAGRE_ASSERT(run_count == 1 || stored_bytes <= group_bytes_max());
+    const auto room = begin(whole_bytes - sizeof(RunHeader), SegmentPool::For::kRecords, run_count);
+    if (!room) return room.error();
+    writer_.abandon();
+    return {};
+}
+
+uint64_t JournalCore::group_bytes_max() const { return context_.options.commit_bytes_max / 2; }
 
 void JournalCore::abandon_run() {
     EAGRE_ASSERT(writer_.run_open());

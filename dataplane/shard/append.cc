@@ -13,6 +13,15 @@ bool sample_lies_in_range(const frame::BatchView& batch, const HashKeyRange& ran
     return range.contains(frame::hash_of(record));
 }
 
+// What a stranger sent, where it will be stored.
+Error inspect(std::span<const std::byte> room, uint32_t record_count, const journal::ShardFacts& facts, uint32_t sample) {
+    const auto batch = frame::BatchView::verify(room, record_count, facts.record_bytes_max);
+    if (!batch) return batch.error();
+    if (batch->has_gap()) return error_of(Errc::kBadSchema);  // Only the box says what is missing.
+    if (!sample_lies_in_range(*batch, facts.range, sample)) return error_of(Errc::kWrongShard);
+    return {};
+}
+
 }  // namespace
 
 Result<Appended> append(Shard& shard, ProducerTable& producers, const frame::FrameHeader& header,
@@ -21,8 +30,10 @@ Result<Appended> append(Shard& shard, ProducerTable& producers, const frame::Fra
     const ProducerId producer{header.detail};
     const BatchNumber number{header.number};
 
+    if (is_feed_producer(producer) && !context.own) return Errc::kBadArgument;  // Who feeds the box can't be played by others.
+
     // A retry is answered first, whatever has become of the shard since: the first answer, or "never will be".
-    if (producer.value != 0 && !context.accept_repeated) {
+    if (producer.value != 0 && !context.accept_repeated && !context.own) {
         const auto verdict = producers.check(producer, shard.facts.shard, number, header.payload_crc, header.record_count);
         if (!verdict) {
             // "Never will be" is said once the closing is durable and the children are there to be asked.
@@ -56,18 +67,14 @@ Result<Appended> append(Shard& shard, ProducerTable& producers, const frame::Fra
     if (!room) return room.error();
     EAGRE_ASSERT_EQ(room->size(), header.payload_bytes);
     // The only copy on the way to the disk, fused with the CRC. Verified where it will be stored.
-    if (crc32c_copy(room->data(), payload) != header.payload_crc) {
-        shard.journal->abandon_run();
-        return Errc::kBadCrc;
-    }
-    const auto batch = frame::BatchView::verify(*room, header.record_count, shard.facts.record_bytes_max);
-    if (!batch) {
-        shard.journal->abandon_run();
-        return batch.error();
-    }
-    if (!sample_lies_in_range(*batch, shard.facts.range, context.sample)) {
-        shard.journal->abandon_run();
-        return Errc::kWrongShard;
+    const uint32_t payload_crc = crc32c_copy(room->data(), payload);
+    if (!context.own) {
+        const Errc refused = payload_crc != header.payload_crc ? Errc::kBadCrc : Errc::kOk;
+        const Error error = refused == Errc::kOk ? inspect(*room, header.record_count, shard.facts, context.sample) : error_of(refused);
+        if (error.code != Errc::kOk) {
+            shard.journal->abandon_run();
+            return error;
+        }
     }
 
     journal::RunHeader run;
@@ -78,12 +85,17 @@ Result<Appended> append(Shard& shard, ProducerTable& producers, const frame::Fra
     run.batch_number = number.value;
     run.record_count = header.record_count;
     run.stored_bytes = header.payload_bytes;
-    run.payload_crc = header.payload_crc;
+    run.payload_crc = payload_crc;
     if (producer.value != 0) {
-        const journal::BatchResult result{number, shard.appended, header.record_count, header.payload_crc};
+        const journal::BatchResult result{number, shard.appended, header.record_count, payload_crc};
         const auto remembered = shard.journal->remember_producer(
             producers.record(producer, shard.facts.shard, result, run.arrival_ns));
-        if (!remembered) {
+        if (!remembered && context.own) {
+            // Stored all the same: nobody would send it again. Only a restart won't know where it was.
+            producers.forget(producer, shard.facts.shard);
+            run.producer = 0;
+            run.batch_number = 0;
+        } else if (!remembered) {
             // Only a new id can find the journal's table full: a known one takes its old place.
             EAGRE_ASSERT_EQ(number.value, 0U);
             producers.forget(producer, shard.facts.shard);

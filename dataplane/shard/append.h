@@ -27,6 +27,7 @@ struct AppendContext {
     uint32_t sample = 0;             // Any number: picks the record whose key is re-hashed.
     bool check_map = true;           // False when the box routed the batch itself.
     bool accept_repeated = false;    // Mutant: see journal::Mutants.
+    bool own = false;                // Of a feed of this box: built here, so neither verified nor sampled; its batch numbers rise, not by one.
 };
 
 /// Appends the batch in `payload` (8-byte aligned or not; it is copied first) as `header` describes it.

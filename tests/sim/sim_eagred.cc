@@ -48,8 +48,7 @@ Status SimEagred::bring_up(const Options& options) {
     for (const auto& core : cores_) all.push_back(core.get());
     const Recovered recovered = merge_recovered(all);
     for (Core* core : all) {
-        core->start(recovered.streams, recovered.stream_id_max, recovered.shard_id_max,
-                    recovered.epoch, recovered.last_arrival_ns);
+        core->start(recovered);
         if (const Status listening = core->listen(); !listening) return listening;
     }
     if (const Status control = all[0]->listen_control(kDataplaneSocket); !control) return control;

@@ -26,6 +26,9 @@ using SequenceNumber = Strong<struct SequenceNumberTag, uint64_t>;
 using ProducerId = Strong<struct ProducerIdTag, uint64_t>;
 /// Per (producer, shard), dense from 0.
 using BatchNumber = Strong<struct BatchNumberTag, uint64_t>;
+/// Ids that begin with these 12 bits are feeds of the box (dataplane/feed/); no client takes one.
+inline constexpr uint64_t kFeedProducerMark = 0xFED;
+inline constexpr bool is_feed_producer(ProducerId id) { return id.value >> 52U == kFeedProducerMark; }
 /// Grows whenever the set of open shards of a stream changes.
 using MapVersion = Strong<struct MapVersionTag, uint64_t>;
 /// A reactor of this eagred, 0-based.

@@ -24,7 +24,6 @@
 #include <vector>
 
 #include "wire/client/client_impl.h"
-#include "wire/client/hash_cache.h"
 #include "wire/client/lane_table.h"
 #include "wire/client/send_buffer.h"
 
@@ -173,7 +172,7 @@ class ProducerImpl final : public Producer, public Asker {
     std::vector<std::unique_ptr<Lane>> lanes_;
     LaneTable<Lane> lanes_by_shard_;
     std::vector<Lane*> routes_;  // By starting hash key.
-    HashCache<Lane> keys_;
+    frame::HashCache<Lane> keys_;
     Lane* linger_first_ = nullptr;
     Lane* linger_last_ = nullptr;
     const Lane* ahead_lane_ = nullptr;  // Compared, and looked at only while it is linger_first_.

@@ -34,7 +34,7 @@ bool covers_all_keys(const StreamDescription& stream) {
 
 uint64_t ProducerImpl::new_producer_id() {
     uint64_t id = 0;
-    while (options_.idempotent && id == 0) id = client_.transport().random();
+    while (options_.idempotent && (id == 0 || is_feed_producer(ProducerId{id}))) id = client_.transport().random();
     return id;
 }
 

@@ -4,21 +4,21 @@
 
 namespace eagre::feeds {
 
-Arbiter::Taken Arbiter::take(const MoldHeader& header, std::span<const std::byte> datagram, uint64_t now_ns) {
+Arbiter::Taken Arbiter::take(const MoldHeader& header, std::span<const std::byte> datagram, uint64_t now_ns, uint64_t stamp_ns) {
     if (!begun_ || header.session != session_) {
         finish();
         begun_ = true;
         ended_ = false;
         session_ = header.session;
         next_ = header.sequence;
-        listener_.on_session(session_, next_);
+        next_ = listener_.on_session(session_, next_);
     }
     // A heartbeat and an end bring nothing but where the sender is.
     if (header.is_end()) ended_ = true;
     const bool empty = header.is_heartbeat() || header.is_end();
     if (header.next() <= next_) return Taken::kRepeated;
     if (header.sequence <= next_ && !empty) {
-        const bool whole = tell(header, datagram);
+        const bool whole = tell(header, datagram, stamp_ns);
         drain();
         return whole ? Taken::kFirst : Taken::kBroken;
     }
@@ -26,13 +26,15 @@ Arbiter::Taken Arbiter::take(const MoldHeader& header, std::span<const std::byte
     const auto [from, to] = waiting_.equal_range(header.sequence);
     if (std::any_of(from, to, [&](const auto& each) { return each.second.header.next() >= header.next(); })) return Taken::kRepeated;
     waiting_bytes_ += datagram.size();
-    waiting_.emplace(header.sequence, Waiting{header, {datagram.begin(), datagram.end()}, now_ns});
+    waiting_.emplace(header.sequence, Waiting{header, {datagram.begin(), datagram.end()}, now_ns, stamp_ns, next_});
     while (waiting_bytes_ > limits_.waiting_bytes_max) give_up();
+    if (header.sequence > next_ && header.sequence - next_ > limits_.jump_max) return Taken::kWild;
     return empty ? Taken::kRepeated : Taken::kFirst;
 }
 
 // False: it broke off. What is missing is a gap like any other: another line may have it.
-bool Arbiter::tell(const MoldHeader& header, std::span<const std::byte> datagram) {
+bool Arbiter::tell(const MoldHeader& header, std::span<const std::byte> datagram, uint64_t stamp_ns) {
+    stamp_ns_ = stamp_ns;
     MoldMessages messages(header, datagram);
     uint64_t sequence = header.sequence;
     for (auto message = messages.next(); message; message = messages.next(), ++sequence) {
@@ -47,11 +49,23 @@ void Arbiter::drain() {
     while (!waiting_.empty() && waiting_.begin()->first <= next_) {
         auto first = waiting_.extract(waiting_.begin());
         waiting_bytes_ -= first.mapped().datagram.size();
-        if (!first.mapped().header.is_end()) (void)tell(first.mapped().header, first.mapped().datagram);
+        if (!first.mapped().header.is_end()) (void)tell(first.mapped().header, first.mapped().datagram, first.mapped().stamp_ns);
     }
 }
 
+// A number out of nowhere must not make all that still comes look old. Where the feed has gone on at its old place in the meantime, the one far
+// ahead is left out; where it has not, the sender really is there.
+bool Arbiter::disbelieve() {
+    const auto first = waiting_.begin();
+    if (first->first <= next_ || first->first - next_ <= limits_.jump_max || next_ == first->second.next_then) return false;
+    waiting_bytes_ -= first->second.datagram.size();
+    waiting_.erase(first);
+    ++wild_count_;
+    return true;
+}
+
 void Arbiter::give_up() {
+    if (disbelieve()) return;
     const uint64_t first = waiting_.begin()->first;
     if (first > next_) listener_.on_gap(next_, first - next_);
     next_ = std::max(next_, first);

@@ -15,13 +15,15 @@ namespace eagre::feeds {
 struct ArbiterLimits {
     uint64_t window_ns = 50'000'000;      // So long a gap is waited for.
     size_t waiting_bytes_max = 8 * kMiB;  // Of datagrams behind one; more give it up earlier.
+    uint64_t jump_max = 10'000'000;       // A datagram so far ahead is believed only if the feed does not go on where it was.
 };
 
 /// Told in order of sequence numbers, each number once: in a message or in a gap.
 class ArbiterListener {
   public:
     virtual ~ArbiterListener() = default;
-    virtual void on_session(const MoldSession& session, uint64_t first) = 0;
+    /// `first`: of the datagram that began it. Returns the number to begin at: `first`, or one where an earlier life left off.
+    virtual uint64_t on_session(const MoldSession& session, uint64_t first) = 0;
     virtual void on_message(uint64_t sequence, std::span<const std::byte> message) = 0;
     virtual void on_gap(uint64_t first, uint64_t count) = 0;
 };
@@ -32,12 +34,15 @@ class Arbiter {
         kFirst,     // Brought something new, now or when what is before it has come.
         kRepeated,  // Nothing that had not come before.
         kBroken,    // Its messages run over its end; those before that counted.
+        kWild,      // So far ahead that it waits for others to bear it out.
     };
 
     Arbiter(ArbiterListener& listener, const ArbiterLimits& limits) : listener_(listener), limits_(limits) {}
 
-    /// A datagram of any line. `header`: its own.
-    Taken take(const MoldHeader& header, std::span<const std::byte> datagram, uint64_t now_ns);
+    /// A datagram of any line. `header`: its own. `stamp_ns`: see stamp_ns().
+    Taken take(const MoldHeader& header, std::span<const std::byte> datagram, uint64_t now_ns, uint64_t stamp_ns = 0);
+    /// While a message is being told: of the datagram that brought it.
+    uint64_t stamp_ns() const { return stamp_ns_; }
     /// Gives up the gaps that have waited for long enough.
     void expire(uint64_t now_ns);
     /// When expire() has something to do; UINT64_MAX: nothing waits.
@@ -51,14 +56,19 @@ class Arbiter {
     /// The session has said that it ends, and all before that has been told.
     bool ended() const { return ended_ && waiting_.empty(); }
     size_t waiting_bytes() const { return waiting_bytes_; }
+    /// Datagrams far ahead that nothing has borne out: left out.
+    uint64_t wild_count() const { return wild_count_; }
 
   private:
     struct Waiting {
         MoldHeader header;
         std::vector<std::byte> datagram;
         uint64_t since_ns = 0;  // When what is before it was missed.
+        uint64_t stamp_ns = 0;
+        uint64_t next_then = 0;  // What came next when it came.
     };
-    bool tell(const MoldHeader& header, std::span<const std::byte> datagram);
+    bool tell(const MoldHeader& header, std::span<const std::byte> datagram, uint64_t stamp_ns);
+    bool disbelieve();
     void drain();
     void give_up();
 
@@ -68,6 +78,8 @@ class Arbiter {
     bool ended_ = false;
     MoldSession session_{};
     uint64_t next_ = 0;
+    uint64_t stamp_ns_ = 0;
+    uint64_t wild_count_ = 0;
     std::multimap<uint64_t, Waiting> waiting_;  // By their first number, all above next_.
     size_t waiting_bytes_ = 0;
 };

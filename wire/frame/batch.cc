@@ -20,6 +20,7 @@ namespace eagre::frame {
 namespace {
 
 constexpr uint16_t kEntryHasHash = 0x1;
+constexpr uint16_t kEntryIsGap = 0x2;
 // Batch is one table with five vectors of scalars and structs: depth 1. Anything deeper lies.
 constexpr flatbuffers::uoffset_t kDepthMax = 2;
 constexpr flatbuffers::uoffset_t kTableCountMax = 1;
@@ -68,7 +69,9 @@ Result<BatchView> BatchView::verify(std::span<const std::byte> payload, uint32_t
     const uint8_t* blob = batch->blob()->data();
     const uint64_t blob_bytes = batch->blob()->size();
     uint64_t begin = 0;
+    unsigned flags = 0;
     for (const wire::Entry& entry : entries) {
+        flags |= entry.flags();
         const uint64_t end = entry.end();
         if (end < begin || end > blob_bytes || entry.key_len() > end - begin) return Errc::kBadSchema;
         if (!key_length_is_legal(blob + begin, entry.key_len())) return Errc::kBadPartitionKey;
@@ -78,7 +81,9 @@ Result<BatchView> BatchView::verify(std::span<const std::byte> payload, uint32_t
         begin = end;
     }
     if (begin != blob_bytes) return Errc::kBadSchema;
-    return trusted(payload);
+    BatchView view = trusted(payload);
+    view.has_gap_ = (flags & kEntryIsGap) != 0;
+    return view;
 }
 
 BatchView BatchView::trusted(std::span<const std::byte> payload) {
@@ -105,6 +110,7 @@ RecordView BatchView::record(uint32_t index) const {
         const wire::Hash128* hash = batch->explicit_hashes()->Get(index);
         record.explicit_hash = HashKey{hash->high(), hash->low()};
     }
+    record.gap = (entry.flags() & kEntryIsGap) != 0;
     if (batch->times() != nullptr) record.source_time_ns = batch->times()->Get(index);
     if (batch->source_sequences() != nullptr) record.source_sequence = batch->source_sequences()->Get(index);
     return record;
@@ -159,6 +165,12 @@ struct BatchBuilder::Columns {
     bool any_hash = false;
     bool any_time = false;
     bool any_source_sequence = false;
+    void clear() {
+        hashes.clear();
+        times.clear();
+        source_sequences.clear();
+        any_hash = any_time = any_source_sequence = false;
+    }
     size_t bytes() const {
         return hashes.size() * sizeof(wire::Hash128) + (times.size() + source_sequences.size()) * sizeof(uint64_t);
     }
@@ -214,9 +226,9 @@ Status BatchBuilder::add(const RecordView& record) {
     if (data_bytes > 0) std::memcpy(bytes_ + blob_end_ + key_bytes, record.data.data(), data_bytes);
     blob_end_ += key_bytes + data_bytes;
     const wire::Entry entry(static_cast<uint32_t>(blob_end_ - sizeof(Prelude)), static_cast<uint16_t>(key_bytes),
-                            record.explicit_hash ? kEntryHasHash : uint16_t{0});
+                            static_cast<uint16_t>((record.explicit_hash ? kEntryHasHash : 0) | (record.gap ? kEntryIsGap : 0)));
     std::memcpy(entries_ + entry_count_++, &entry, sizeof(entry));
-    if (columns_ != nullptr || record.explicit_hash || record.source_time_ns != 0 || record.source_sequence != 0) [[unlikely]] {
+    if (columns_ != nullptr || record.explicit_hash || record.source_time_ns != 0 || record.source_sequence != 0) {
         add_columns(record);
     }
     return {};
@@ -300,9 +312,7 @@ void BatchBuilder::clear() {
     blob_end_ = sizeof(Prelude);
     entry_count_ = 0;
     column_bytes_ = 0;
-    if (columns_ == nullptr) return;
-    delete columns_;
-    columns_ = nullptr;
+    if (columns_ != nullptr) columns_->clear();
 }
 
 HashKey hash_partition_key(std::string_view partition_key) {

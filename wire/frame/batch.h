@@ -24,6 +24,7 @@ struct RecordView {
     std::optional<HashKey> explicit_hash = std::nullopt;
     uint64_t source_time_ns = 0;   // 0: none given.
     uint64_t source_sequence = 0;  // 0: none given (feeds).
+    bool gap = false;              // Of the box itself: `data` is JSON that tells what a feed has missed. Never of a client.
 };
 
 /// A verified batch. Cheap to copy; borrows the bytes.
@@ -42,6 +43,8 @@ class BatchView {
     uint32_t record_count() const { return record_count_; }
     /// `index` in 0..record_count()-1. O(1).
     RecordView record(uint32_t index) const;
+    /// Whether there is a record of the box itself in it. Only of a batch that verify() has given.
+    bool has_gap() const { return has_gap_; }
     /// Sum of key and data bytes.
     uint64_t blob_bytes() const { return blob_bytes_; }
 
@@ -52,6 +55,7 @@ class BatchView {
     const void* entries_ = nullptr;  // wire::Entry*
     uint64_t blob_bytes_ = 0;
     uint32_t record_count_ = 0;
+    bool has_gap_ = false;
 };
 
 /// Builds one batch. Reused for many: after clear() nothing allocates until a batch outgrows all before it.

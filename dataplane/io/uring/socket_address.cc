@@ -1,9 +1,7 @@
 #include "dataplane/io/uring/socket_address.h"
 
 #include <cstring>
-#include <string>
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 
 namespace eagre::io {
@@ -44,18 +42,6 @@ socklen_t fill_sockaddr(const Address& address, sockaddr_storage& target) {
         return sizeof(v6);
     }
     return 0;
-}
-
-Address parse_address(std::string_view text, uint16_t port) {
-    const std::string copy(text);
-    Address address;
-    address.port = port;
-    if (::inet_pton(AF_INET, copy.c_str(), address.ip.data()) == 1) {
-        address.family = 4;
-    } else if (::inet_pton(AF_INET6, copy.c_str(), address.ip.data()) == 1) {
-        address.family = 6;
-    }
-    return address;
 }
 
 }  // namespace eagre::io

@@ -1,8 +1,6 @@
 #pragma once
 // Between the kernel's socket addresses and ours.
 
-#include <string_view>
-
 #include <sys/socket.h>
 
 #include "dataplane/io/address.h"
@@ -13,7 +11,5 @@ namespace eagre::io {
 Address address_of(const sockaddr_storage& from);
 /// Returns the length used in `target`; 0 for family 0.
 socklen_t fill_sockaddr(const Address& address, sockaddr_storage& target);
-/// Numeric IPv4 or IPv6; family 0 when it is neither.
-Address parse_address(std::string_view text, uint16_t port);
 
 }  // namespace eagre::io

@@ -57,11 +57,12 @@ class Watcher final : public feeds::ArbiterListener {
         return report_;
     }
 
-    void on_session(const feeds::MoldSession& session, uint64_t first) override {
+    uint64_t on_session(const feeds::MoldSession& session, uint64_t first) override {
         report_.session.assign(session.data(), session.size());
         while (report_.session.ends_with(' ')) report_.session.pop_back();
         ++report_.session_count;
         report_.first_sequence = first;
+        return first;
     }
     void on_message(uint64_t, std::span<const std::byte> message) override {
         ++report_.messages;
@@ -93,7 +94,8 @@ class Watcher final : public feeds::ArbiterListener {
         if (first_ns_ == 0) first_ns_ = last_ns_;
         count(line, spans_[index], *header);
         switch (arbiter_.take(*header, datagram, last_ns_)) {
-            case feeds::Arbiter::Taken::kFirst: ++line.first; break;
+            case feeds::Arbiter::Taken::kFirst:
+            case feeds::Arbiter::Taken::kWild: ++line.first; break;
             case feeds::Arbiter::Taken::kRepeated: ++line.repeated; break;
             case feeds::Arbiter::Taken::kBroken: ++line.broken; break;
         }

@@ -123,7 +123,7 @@ class CoreRig {
         }
         const Recovered recovered = merge_recovered(all);
         for (Core* core : all) {
-            core->start(recovered.streams, recovered.stream_id_max, recovered.shard_id_max, recovered.epoch, recovered.last_arrival_ns);
+            core->start(recovered);
             EXPECT_TRUE(core->listen().has_value());
         }
         EXPECT_TRUE(cores[0]->listen_control("eagred.sock").has_value());

@@ -139,6 +139,31 @@ TEST(Journal, AbandonedRunsLeaveNothing) {
     rig.expect_all(1, "abandoned");
 }
 
+// Whatever stands in the open commit before it, whatever segment it falls into: a group lies in one commit.
+TEST(Journal, AGroupOfRunsComesIntoOneCommit) {
+    JournalRig rig;
+    ASSERT_TRUE(rig.start());
+    for (uint64_t shard = 1; shard <= 8; ++shard) ASSERT_TRUE(rig.open_shard(shard));
+    Prng prng(7);
+    for (int round = 0; round < 300; ++round) {
+        const auto run_count = static_cast<uint32_t>(1 + prng.below(8));
+        const auto run_bytes = static_cast<uint32_t>(8 * (1 + prng.below(rig.journal->group_bytes_max() / 8 / run_count)));
+        if (prng.chance(500'000)) {
+            ASSERT_TRUE(rig.append({.shard = 1, .bytes = static_cast<uint32_t>(8 * (1 + prng.below(2000)))}));
+        }
+        ASSERT_TRUE(rig.run_until([&] { return bool{rig.journal->begin_group(run_count, uint64_t{run_count} * run_bytes)}; }));
+        std::set<uint64_t> commits;
+        for (uint64_t shard = 1; shard <= run_count; ++shard) {
+            ASSERT_TRUE(rig.append({.shard = shard, .bytes = run_bytes}));
+            commits.insert(rig.journal->open_commit().value);
+        }
+        EXPECT_EQ(commits.size(), 1U) << "round " << round;
+        if (prng.chance(300'000)) rig.turn();
+    }
+    ASSERT_TRUE(rig.settle());
+    for (uint64_t shard = 1; shard <= 8; ++shard) rig.expect_all(shard, "groups");
+}
+
 TEST(Journal, UnknownShardAndFutureAreTypedErrors) {
     JournalRig rig;
     ASSERT_TRUE(rig.start());

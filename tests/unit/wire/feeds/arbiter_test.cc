@@ -15,9 +15,10 @@ namespace {
 
 class Log final : public ArbiterListener {
   public:
-    void on_session(const MoldSession& session, uint64_t first) override {
+    uint64_t on_session(const MoldSession& session, uint64_t first) override {
         sessions.emplace_back(session.data(), session.size());
-        expected = first;
+        expected = resume_at != 0 ? resume_at : first;
+        return expected;
     }
     void on_message(uint64_t sequence, std::span<const std::byte> message) override {
         EXPECT_EQ(sequence, expected);
@@ -36,6 +37,7 @@ class Log final : public ArbiterListener {
     std::set<uint64_t> messages;
     std::set<uint64_t> gaps;
     uint64_t expected = 0;
+    uint64_t resume_at = 0;
 };
 
 std::vector<std::byte> datagram(uint64_t first, uint16_t count, std::string_view session = "S") {
@@ -122,6 +124,45 @@ TEST_F(ArbiterTest, AnotherSessionBeginsAnew) {
     EXPECT_EQ(log.gaps, std::set<uint64_t>{2});
     EXPECT_EQ(log.sessions, (std::vector<std::string>{"S         ", "T         "}));
     EXPECT_EQ(arbiter.next(), 102U);
+}
+
+TEST_F(ArbiterTest, GoesOnWhereAnEarlierLifeLeftOff) {
+    log.resume_at = 10;
+    EXPECT_EQ(take(datagram(13, 1)), Arbiter::Taken::kFirst);
+    EXPECT_TRUE(log.messages.empty()) << "the other line may still bring what came before";
+    EXPECT_EQ(take(datagram(9, 2)), Arbiter::Taken::kFirst);
+    EXPECT_EQ(log.messages, (std::set<uint64_t>{10})) << "9 was stored before";
+    now_ns += 2000;
+    arbiter.expire(now_ns);
+    EXPECT_EQ(log.gaps, (std::set<uint64_t>{11, 12}));
+    EXPECT_EQ(log.messages, (std::set<uint64_t>{10, 13}));
+}
+
+TEST_F(ArbiterTest, ANumberOutOfNowhereIsLeftOutWhereTheFeedGoesOn) {
+    EXPECT_EQ(take(datagram(1, 1)), Arbiter::Taken::kFirst);
+    EXPECT_EQ(take(datagram(1ULL << 60U, 1)), Arbiter::Taken::kWild);
+    EXPECT_EQ(take(datagram(2, 1)), Arbiter::Taken::kFirst);
+    now_ns += 2000;
+    arbiter.expire(now_ns);
+    EXPECT_EQ(arbiter.wild_count(), 1U);
+    EXPECT_TRUE(log.gaps.empty());
+    EXPECT_EQ(take(datagram(3, 1)), Arbiter::Taken::kFirst);
+    EXPECT_EQ(arbiter.waiting_bytes(), 0U);
+}
+
+TEST_F(ArbiterTest, AFeedThatHasReallyGoneFarAheadIsFollowed) {
+    limits.jump_max = 5;
+    Arbiter strict(log, limits);
+    const auto give = [&](uint64_t first) {
+        const auto bytes = datagram(first, 1);
+        return strict.take(*decode_mold_header(bytes), bytes, now_ns);
+    };
+    EXPECT_EQ(give(1), Arbiter::Taken::kFirst);
+    EXPECT_EQ(give(100), Arbiter::Taken::kWild);
+    now_ns += 2000;
+    strict.expire(now_ns);
+    EXPECT_EQ(log.messages, (std::set<uint64_t>{1, 100}));
+    EXPECT_EQ(log.gaps.size(), 98U);
 }
 
 TEST_F(ArbiterTest, WhatWaitsIsBounded) {

@@ -16,7 +16,7 @@
 #include <string_view>
 #include <vector>
 
-namespace eagre::client {
+namespace eagre::frame {
 
 template <class Target>
 class HashCache {
@@ -70,4 +70,4 @@ class HashCache {
     uint64_t mask_;
 };
 
-}  // namespace eagre::client
+}  // namespace eagre::frame

@@ -1,11 +1,11 @@
 // A hot key must lead where it was led before, or nowhere.
-#include "wire/client/hash_cache.h"
+#include "wire/frame/hash_cache.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 
-namespace eagre::client {
+namespace eagre::frame {
 namespace {
 
 TEST(HashCache, FindsWhatWasInsertedAndNothingElse) {
@@ -41,4 +41,4 @@ TEST(HashCache, TheSeedDecidesTheFingerprint) {
 }
 
 }  // namespace
-}  // namespace eagre::client
+}  // namespace eagre::frame
