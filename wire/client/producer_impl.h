@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "wire/client/client_impl.h"
+#include "wire/frame/hash_cache.h"
 #include "wire/client/lane_table.h"
 #include "wire/client/send_buffer.h"
 
