@@ -301,9 +301,9 @@ Handled Core::append_here(shard::Shard& shard, const FrameHeader& header, std::s
         context.wall_ns = wall_ns_;
         context.now_ns = now_ns_;
         context.sample = static_cast<uint32_t>(prng_.next());
-        context.check_map = check_map;
+        context.check_map = check_map && to.outlet != kFeedOutlet;
         context.accept_repeated = box_.options.journal.mutants.accept_repeated_batch;
-        context.own = to.kind == ack::ReplyTo::Kind::kCore && to.outlet == kFeedOutlet;
+        context.own = to.outlet == kFeedOutlet;
         appended = shard::append(shard, producers_, header, payload, context);
     }
     const frame::AckMode mode = frame::ack_mode_of(header);

@@ -24,9 +24,9 @@
 #include <vector>
 
 #include "wire/client/client_impl.h"
-#include "wire/frame/hash_cache.h"
 #include "wire/client/lane_table.h"
 #include "wire/client/send_buffer.h"
+#include "wire/frame/hash_cache.h"
 
 namespace eagre::client {
 

@@ -13,6 +13,7 @@
 
 #include "dataplane/core.h"
 #include "dataplane/data_directory.h"
+#include "dataplane/feed/feed_store.h"
 #include "dataplane/io/sim/sim_world.h"
 #include "dataplane/recovered.h"
 #include "tests/support/sim_transport.h"
@@ -112,6 +113,9 @@ class CoreRig {
         const auto identity = open_data_directory(first.files, core_count, options.journal.segment_bytes, first.seed);
         EXPECT_TRUE(identity.has_value());
         box.journal_count = identity->journal_count;
+        auto feeds = feed::load_feeds(first.files);
+        EXPECT_TRUE(feeds.has_value());
+        if (feeds) box.feeds = std::move(*feeds);
         EXPECT_TRUE(box.prepare().has_value());
         if (!journals_available.empty()) box.journal_available = journals_available;
         std::vector<Core*> all;
@@ -174,6 +178,17 @@ class CoreRig {
         flatbuffers::Offset<wire::StreamInfo> stream;
         if (stream_id != 0) stream = wire::CreateStreamInfo(builder, stream_id);
         builder.Finish(wire::CreateCommand(builder, ++command_id, epoch, op, stream));
+        return command(control, builder);
+    }
+    Errc put_feeds(FrameClient& control, const feeds::FeedSet& set, uint64_t epoch = 1) {
+        flatbuffers::FlatBufferBuilder builder;
+        const auto packed = feeds::pack_feed_set(builder, set);
+        wire::CommandBuilder command_builder(builder);
+        command_builder.add_id(++command_id);
+        command_builder.add_epoch(epoch);
+        command_builder.add_op(wire::CommandOp::PutFeeds);
+        command_builder.add_feed_set(packed);
+        builder.Finish(command_builder.Finish());
         return command(control, builder);
     }
     Errc command(FrameClient& control, const flatbuffers::FlatBufferBuilder& builder) {
