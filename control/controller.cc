@@ -67,6 +67,7 @@ void Controller::poll(uint64_t timeout_ns) {
     if (ready() && !fatal_) {
         drive_all();
         push_keys();
+        push_feeds();
         advance_lags();
     }
 }
@@ -80,6 +81,8 @@ uint64_t Controller::next_deadline_ns() const {
     }
     if (keys_command_ == 0 && !keys_refused_ && keys_known_number_ < table_.meta().key_set_number)
         due = std::min(due, keys_retry_at_ns_);
+    if (feeds_command_ == 0 && !feeds_refused_ && feeds_known_number_ < table_.meta().feed_set_number)
+        due = std::min(due, feeds_retry_at_ns_);
     due = std::min(due, groups_map_ == table_.change_count() ? groups_.next_deadline_ns() : 0);
     if (lag_round_began_ns_ == 0 && !groups_.groups().empty()) due = std::min(due, lag_round_at_ns_);
     return due;

@@ -133,7 +133,7 @@ class Controller {
 
     // -- Administrators (controller_admin.cc).
     struct Pending {
-        enum class Wait : uint8_t { kReady, kOutcome, kFacts, kCommand, kKeys, kLags };
+        enum class Wait : uint8_t { kReady, kOutcome, kFacts, kCommand, kKeys, kLags, kFeeds };
         admin::Request request;
         Wait wait = Wait::kReady;
         uint64_t deadline_ns = 0;
@@ -141,6 +141,7 @@ class Controller {
         uint64_t command_id = 0;    // kCommand.
         uint64_t facts_number = 0;  // kFacts: listing that is new enough.
         uint64_t key_set_number = 0;  // kKeys: set that has the change.
+        uint64_t feed_set_number = 0;  // kFeeds: the same of feeds.
         std::string key_id;           // kKeys: the key changed,
         std::string secret;           // and what is to be told of it, once.
         Error last_error;
@@ -179,6 +180,17 @@ class Controller {
     /// Tells the dataplane the keys when it does not go by the catalogue's.
     void push_keys();
     void take_keys_reply(const channel::Event& event);
+
+    // -- Feeds (controller_feeds.cc).
+    bool advance_feed(Pending& pending);
+    bool change_feed(Pending& pending);
+    bool finish_feeds(const Pending& pending, const std::string& name);
+    static std::string feed_name(const Pending& pending);
+    /// Errors: kBadArgument, kUnknownStream, kUnknownFeed, kFeedExists, kLimitExceeded.
+    Result<catalog::Change> plan_feed(const admin::Request& request);
+    void undo_feed(const Pending& pending);
+    void push_feeds();
+    void take_feeds_reply(const channel::Event& event);
 
     // -- Notes (controller_notes.cc).
     bool advance_note(Pending& pending);
@@ -260,6 +272,12 @@ class Controller {
     uint64_t keys_known_number_ = 0;  // Of the set that this dataplane goes by, as far as it said.
     uint64_t keys_retry_at_ns_ = 0;
     uint64_t keys_back_off_ns_ = 0;
+    uint64_t feeds_command_ = 0;  // The same for feeds.
+    uint64_t feeds_sent_number_ = 0;
+    uint64_t feeds_known_number_ = 0;
+    uint64_t feeds_retry_at_ns_ = 0;
+    uint64_t feeds_back_off_ns_ = 0;
+    bool feeds_refused_ = false;
     bool keys_refused_ = false;  // The dataplane has a later set, and nobody has changed ours since.
 
     consumers::Groups groups_;

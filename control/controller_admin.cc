@@ -8,6 +8,7 @@
 #include "control/log/log.h"
 #include "control/streams/reshard.h"
 #include "control/streams/streams.h"
+#include "wire/feeds/feed_check.h"
 
 namespace eagre::control {
 namespace {
@@ -131,6 +132,11 @@ std::string explain(const admin::Request& request, Error error, bool waiting, bo
             "soon as it answers. Until then it may honour the key.",
             subject);
     }
+    if (request.op == AdminOp::AddFeed && error.code == Errc::kBadArgument) text = fmt::format("AddFeed: {}.", feeds::check(request.feed));
+    if ((request.op == AdminOp::RemoveFeed || request.op == AdminOp::PauseFeed) && waiting && error.code != Errc::kUnknownFeed) {
+        text = fmt::format("{}{}: written down, but the dataplane has not confirmed it; it will be told as soon as it answers.",
+                           wire::EnumNameAdminOp(request.op), subject);
+    }
     if (const auto fault = find_fault(request, stream); fault && fault->error.code == error.code)
         text = fmt::format("{}{}: {}", wire::EnumNameAdminOp(request.op), subject, fault->text);
     if (error.code == Errc::kRecordTooLarge) {
@@ -203,6 +209,12 @@ bool Controller::advance(Pending& pending) {
         case AdminOp::RevokeKey:
         case AdminOp::RotateKey:
             return advance_key(pending);
+        case AdminOp::AddFeed:
+        case AdminOp::RemoveFeed:
+        case AdminOp::PauseFeed:
+        case AdminOp::ResumeFeed:
+        case AdminOp::ListFeeds:
+            return advance_feed(pending);
         case AdminOp::CreateGroup:
         case AdminOp::DeleteGroup:
         case AdminOp::ResetGroup:
@@ -234,7 +246,8 @@ bool Controller::advance(Pending& pending) {
             return overdue(pending) && finish(pending, error_of(Errc::kTimeout));
         case Pending::Wait::kKeys:
         case Pending::Wait::kLags:
-            break;  // advance_key's, advance_group_read's.
+        case Pending::Wait::kFeeds:
+            break;  // advance_key's, advance_group_read's, advance_feed's.
     }
     return finish(pending, error_of(Errc::kBadArgument));
 }
@@ -358,7 +371,7 @@ bool Controller::finish(const Pending& pending, Error error) {
         answer.message =
             !pending.request.group.empty() && ready() ? explain_group(pending.request, error) :
             explain(pending.request, error,
-                    pending.wait == Pending::Wait::kOutcome || pending.wait == Pending::Wait::kKeys,
+                    pending.wait == Pending::Wait::kOutcome || pending.wait == Pending::Wait::kKeys || pending.wait == Pending::Wait::kFeeds,
                     ready(), table_.find(pending.request.name));
         log::info("admin", "request refused op={} name={} reason={} detail={}",
                   wire::EnumNameAdminOp(pending.request.op), pending.request.name,

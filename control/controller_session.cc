@@ -33,6 +33,7 @@ void Controller::take_event(const Event& event) {
     if (event.command_id == stage_command_ || event.command_id == facts_command_)
         return take_facts(event);
     if (event.command_id == keys_command_) return take_keys_reply(event);
+    if (event.command_id == feeds_command_) return take_feeds_reply(event);
     for (auto& [stream, drive] : drives_) {
         if (drive.command_id != event.command_id) continue;
         drive.command_id = 0;
@@ -71,6 +72,9 @@ void Controller::take_down() {
     keys_command_ = 0;
     keys_known_number_ = 0;
     keys_refused_ = false;
+    feeds_command_ = 0;
+    feeds_known_number_ = 0;
+    feeds_refused_ = false;
     drop_group_business();
     drives_.clear();
     for (Pending& pending : pendings_) {

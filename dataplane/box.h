@@ -18,7 +18,7 @@
 #include "dataplane/shard/directory.h"
 #include "dataplane/usage_board.h"
 #include "wire/base/result.h"
-#include "wire/feeds/feed_spec.h"
+#include "wire/feeds/spec/feed_spec.h"
 #include "wire/frame/datagram.h"
 #include "wire/frame/frame.h"
 #include "wire/identity/key_set.h"

@@ -2,6 +2,8 @@
 #include "dataplane/core.h"
 #include "dataplane/feed/feed_store.h"
 #include "wire/base/assert.h"
+#include "wire/feeds/feed_check.h"
+#include "wire/feeds/spec/feed_codec.h"
 
 namespace eagre {
 
@@ -23,7 +25,7 @@ Error Core::plan_feeds(const wire::FeedSet* table, CommandPending& pending) {
     const uint64_t number = before != nullptr ? before->set->number : 0;
     if ((*set)->number < number) return error_of(Errc::kStaleFeeds, number);
     for (const feeds::FeedSpec& spec : (*set)->feeds) {
-        if (spec.id == 0 || spec.id > feed::kFeedIdMax) return error_of(Errc::kBadArgument, spec.id);
+        if (spec.id == 0 || spec.id > feed::kFeedIdMax || !feeds::check(spec).empty()) return error_of(Errc::kBadArgument, spec.id);
     }
     if (const Status stored = feed::store_feeds(io_.files, **set); !stored) return stored.error();
     pending.feeds = feed::assign(*set, directory_, before);

@@ -5,6 +5,7 @@
 #include <flatbuffers/flatbuffers.h>
 
 #include "wire/base/limits.h"
+#include "wire/feeds/spec/feed_codec.h"
 #include "wire/shards/shard_info.h"
 
 namespace eagre::admin {
@@ -81,6 +82,19 @@ Result<Request> decode_request(std::span<const std::byte> payload) {
         request.note_text = said(note->text());
         request.note_revision = note->revision();
     }
+    if (const wire::FeedInfo* feed = table->feed(); feed != nullptr) {
+        // Whatever is wrong with it is found, and said, by whoever acts on it.
+        const auto said = [](const flatbuffers::String* text) { return text == nullptr ? std::string() : text->str(); };
+        request.feed.name = said(feed->name());
+        request.feed.stream_name = said(feed->stream_name());
+        request.feed.framing = static_cast<feeds::Framing>(feed->framing());
+        request.feed.key = said(feed->key());
+        request.feed.window_ms = feed->window_ms();
+        for (uint32_t i = 0; feed->lines() != nullptr && i < feed->lines()->size() && i <= feeds::kFeedLineCountMax; ++i) {
+            const wire::FeedLine* line = feed->lines()->Get(i);
+            request.feed.lines.push_back({said(line->address()), line->port(), said(line->interface()), said(line->source())});
+        }
+    }
     if (table->has_split_at()) request.split_at = HashKey{table->split_at_high(), table->split_at_low()};
     return request;
 }
@@ -135,11 +149,14 @@ std::vector<std::byte> encode_answer(const Answer& answer) {
         note_offsets.push_back(wire::CreateNote(builder, stream, name, text, each.note.revision));
     }
     const auto notes = builder.CreateVector(note_offsets);
+    std::vector<flatbuffers::Offset<wire::FeedInfo>> feed_offsets;
+    for (const feeds::FeedSpec& each : answer.feeds) feed_offsets.push_back(feeds::pack_feed(builder, each));
+    const auto feeds = builder.CreateVector(feed_offsets);
     const auto journals = builder.CreateVector(journal_offsets);
     const auto directories = builder.CreateVector(directory_offsets);
     builder.Finish(wire::CreateAdminReply(builder, static_cast<uint16_t>(answer.error.code),
                                           answer.error.detail, message, streams, keys, secret,
-                                          groups, journals, directories, moves, notes));
+                                          groups, journals, directories, moves, notes, feeds));
     std::vector<std::byte> bytes(builder.GetSize());
     std::memcpy(bytes.data(), builder.GetBufferPointer(), bytes.size());
     return bytes;

@@ -22,6 +22,7 @@
 #include "control/streams/facts.h"
 #include "control/streams/placement.h"
 #include "control/streams/limits.h"
+#include "wire/feeds/spec/feed_spec.h"
 #include "wire/base/result.h"
 #include "wire/client/transport.h"
 #include "wire/schema/admin_generated.h"
@@ -64,6 +65,7 @@ struct Request {
     std::string note_name;
     std::string note_text;
     uint64_t note_revision = 0;
+    feeds::FeedSpec feed;  // AddFeed.
 };
 
 /// A stream as it is told to people: the shards may be left out, their number not.
@@ -127,6 +129,7 @@ struct Answer {
     std::vector<streams::DirectoryFact> directories;
     std::vector<streams::Move> moves;
     std::vector<NoteAnswer> notes;
+    std::vector<feeds::FeedSpec> feeds;
 };
 
 class AdminServer {

@@ -18,6 +18,7 @@
 
 #include "wire/base/result.h"
 #include "wire/base/types.h"
+#include "wire/feeds/spec/feed_spec.h"
 
 namespace eagre::catalog {
 
@@ -115,6 +116,12 @@ struct NoteRow {
     uint64_t revision = 0;  // As in StreamRow.
 };
 
+/// A feed (wire/feeds/spec/feed_spec.h). It stays when its stream goes: whoever added it takes it away.
+struct FeedRow {
+    feeds::FeedSpec spec;
+    uint64_t revision = 0;  // As in StreamRow.
+};
+
 struct MetaRow {
     Epoch epoch;             // Last one taken.
     StreamId stream_id_max;  // Highest ever handed out.
@@ -123,6 +130,8 @@ struct MetaRow {
         0;  // Box whose journals these rows were last reconciled with; 0, 0: none yet.
     uint64_t box_id_low = 0;
     uint64_t key_set_number = 0;  // Of the set of keys; grows with every change to one.
+    uint64_t feed_set_number = 0;  // The same of feeds.
+    uint32_t feed_id_max = 0;      // Highest ever handed out.
     uint64_t revision = 0;
 };
 
@@ -134,6 +143,11 @@ struct StreamVersion {
 
 struct KeyVersion {
     std::string id;
+    uint64_t revision = 0;
+};
+
+struct FeedVersion {
+    uint32_t id = 0;
     uint64_t revision = 0;
 };
 
@@ -163,10 +177,12 @@ struct Change {
     std::vector<MemberRow> put_members;
     std::vector<NoteVersion> delete_notes;
     std::vector<NoteRow> put_notes;
+    std::vector<FeedVersion> delete_feeds;
+    std::vector<FeedRow> put_feeds;
     bool empty() const {
         return delete_streams.empty() && delete_shards.empty() && put_streams.empty() &&
                put_shards.empty() && !put_meta && delete_keys.empty() && put_keys.empty() &&
-               delete_notes.empty() && put_notes.empty() && !has_groups();
+               delete_notes.empty() && put_notes.empty() && delete_feeds.empty() && put_feeds.empty() && !has_groups();
     }
     bool has_groups() const {
         return !delete_groups.empty() || !put_groups.empty() || !delete_leases.empty() ||
@@ -197,8 +213,10 @@ class Catalog {
     virtual Result<std::vector<MemberRow>> members(GroupId group) = 0;
     /// Of all streams and of the box: by stream and name.
     virtual Result<std::vector<NoteRow>> notes() = 0;
+    /// By id.
+    virtual Result<std::vector<FeedRow>> feeds() = 0;
     /// Applies `change` and returns true when it is durable; false, and nothing is changed, when a
-    /// revision is not the expected one. Errors: kStreamExists, kKeyExists, kGroupExists (the name belongs to another id),
+    /// revision is not the expected one. Errors: kStreamExists, kKeyExists, kGroupExists, kFeedExists (the name belongs to another id),
     /// kDiskFull, kIo, kCorruptDirectory. Nothing is changed then.
     virtual Result<bool> apply(const Change& change) = 0;
     /// `watcher` hears of every change applied from now on, before apply() returns. Null: nobody.

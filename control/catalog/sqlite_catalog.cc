@@ -6,6 +6,7 @@
 
 #include <unistd.h>
 
+#include "control/catalog/sqlite_feeds.h"
 #include "control/catalog/sqlite_groups.h"
 #include "control/catalog/sqlite_handle.h"
 #include "control/catalog/sqlite_notes.h"
@@ -52,6 +53,7 @@ class SqliteCatalog final : public Catalog {
         return read_members(db_.get(), group);
     }
     Result<std::vector<NoteRow>> notes() override { return read_notes(db_.get()); }
+    Result<std::vector<FeedRow>> feeds() override { return read_feeds(db_.get()); }
     Result<bool> apply(const Change& change) override;
     void watch(Watcher* watcher) override { watcher_ = watcher; }
 
@@ -160,7 +162,7 @@ Result<std::vector<ShardRow>> SqliteCatalog::shards(StreamId stream) {
 Result<MetaRow> SqliteCatalog::meta() {
     Statement query(db_.get(),
                     "SELECT epoch, stream_id_max, shard_id_max, box_id_high, box_id_low, revision, "
-                    "key_set_number FROM meta WHERE one = 1");
+                    "key_set_number, feed_set_number, feed_id_max FROM meta WHERE one = 1");
     const auto found = query.step();
     if (!found) return found.error();
     MetaRow row;
@@ -172,6 +174,8 @@ Result<MetaRow> SqliteCatalog::meta() {
     row.box_id_low = query.integer(4);
     row.revision = query.integer(5);
     row.key_set_number = query.integer(6);
+    row.feed_set_number = query.integer(7);
+    row.feed_id_max = static_cast<uint32_t>(query.integer(8));
     return row;
 }
 
@@ -235,6 +239,8 @@ Result<bool> SqliteCatalog::apply_rows(Change& change) {
         EAGRE_ASSERT_GE(change.put_meta->shard_id_max.value, stored->shard_id_max.value);
         EAGRE_ASSERT_GE(change.put_meta->epoch.value, stored->epoch.value);
         EAGRE_ASSERT_GE(change.put_meta->key_set_number, stored->key_set_number);
+        EAGRE_ASSERT_GE(change.put_meta->feed_set_number, stored->feed_set_number);
+        EAGRE_ASSERT_GE(change.put_meta->feed_id_max, stored->feed_id_max);
     }
     for (const KeyVersion& version : change.delete_keys) {
         const auto expected = key_revision_is(version.id, version.revision);
@@ -246,6 +252,8 @@ Result<bool> SqliteCatalog::apply_rows(Change& change) {
     }
     const auto notes_expected = note_revisions_are(db_.get(), change);
     if (!notes_expected || !*notes_expected) return notes_expected;
+    const auto feeds_expected = feed_revisions_are(db_.get(), change);
+    if (!feeds_expected || !*feeds_expected) return feeds_expected;
     const auto groups_expected = group_revisions_are(db_.get(), change);
     if (!groups_expected || !*groups_expected) return groups_expected;
     Statement next(db_.get(), "UPDATE revision SET value = value + 1 RETURNING value");
@@ -271,6 +279,8 @@ Result<bool> SqliteCatalog::apply_rows(Change& change) {
     }
     for (NoteRow& row : change.put_notes) row.revision = revision;
     if (const auto written = write_notes(db_.get(), change); !written) return written.error();
+    for (FeedRow& row : change.put_feeds) row.revision = revision;
+    if (const auto written = write_feeds(db_.get(), change); !written) return written.error();
     if (!change.has_groups()) return true;
     for (GroupRow& row : change.put_groups) row.revision = revision;
     if (const auto written = write_groups(db_.get(), change); !written) return written.error();
@@ -393,11 +403,11 @@ Status SqliteCatalog::put_shards(const std::vector<ShardRow>& rows) {
 Status SqliteCatalog::put_meta(const MetaRow& row) {
     Statement put(db_.get(),
                   "INSERT OR REPLACE INTO meta (one, epoch, stream_id_max, shard_id_max, "
-                  "box_id_high, box_id_low, revision, key_set_number) "
-                  "VALUES (1,?,?,?,?,?,?,?)");
+                  "box_id_high, box_id_low, revision, key_set_number, feed_set_number, feed_id_max) "
+                  "VALUES (1,?,?,?,?,?,?,?,?,?)");
     put.bind(row.epoch.value).bind(row.stream_id_max.value).bind(row.shard_id_max.value);
     put.bind(row.box_id_high).bind(row.box_id_low).bind(row.revision);
-    return put.bind(row.key_set_number).run();
+    return put.bind(row.key_set_number).bind(row.feed_set_number).bind(uint64_t{row.feed_id_max}).run();
 }
 
 /// Opens, checks and migrates. kCorruptDirectory also for a sound SQLite file that is not a
@@ -420,6 +430,7 @@ Result<std::unique_ptr<SqliteCatalog>> open_checked(const std::string& path) {
     if (const auto meta = catalog->meta(); !meta) return meta.error();
     if (const auto keys = catalog->keys(); !keys) return keys.error();
     if (const auto notes = catalog->notes(); !notes) return notes.error();
+    if (const auto feeds = catalog->feeds(); !feeds) return feeds.error();
     const auto groups = catalog->groups();
     if (!groups) return groups.error();
     for (const GroupRow& group : *groups) {

@@ -10,7 +10,7 @@
 
 namespace eagre::catalog {
 
-inline constexpr int32_t kSchemaVersion = 7;
+inline constexpr int32_t kSchemaVersion = 8;
 inline constexpr int32_t kApplicationId =
     0x52474145;  // "EAGR", as in frames; tells our file from any other SQLite file.
 

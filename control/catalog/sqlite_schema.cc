@@ -60,6 +60,11 @@ constexpr std::array<const char*, kSchemaVersion> kSteps = {
     // Notes go with their stream; those of stream 0 are the box's, and no stream is.
     "CREATE TABLE notes (stream INTEGER NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL, "
     "revision INTEGER NOT NULL, PRIMARY KEY (stream, name)) WITHOUT ROWID;",
+    // Feeds: each as the dataplane keeps it.
+    "ALTER TABLE meta ADD COLUMN feed_set_number INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE meta ADD COLUMN feed_id_max INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE feeds (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, spec BLOB NOT NULL, "
+    "revision INTEGER NOT NULL);",
 };
 
 Result<uint64_t> query_integer(sqlite3* db, const char* sql) {

@@ -5,6 +5,7 @@
 #include "control/channel/facts_codec.h"
 #include "control/log/log.h"
 #include "wire/base/assert.h"
+#include "wire/feeds/spec/feed_codec.h"
 #include "wire/schema/request_generated.h"
 
 namespace eagre::channel {
@@ -223,12 +224,15 @@ Result<uint64_t> Channel::send(const CommandSpec& command) {
     if (command.stream != nullptr) stream = encode_stream(builder, *command.stream, command.shards);
     flatbuffers::Offset<wire::KeySet> keys;
     if (command.keys != nullptr) keys = identity::pack_key_set(builder, *command.keys);
+    flatbuffers::Offset<wire::FeedSet> feeds;
+    if (command.feeds != nullptr) feeds = feeds::pack_feed_set(builder, *command.feeds);
     wire::CommandBuilder table(builder);
     table.add_id(id);
     table.add_epoch(command.epoch.value);
     table.add_op(command.op);
     if (command.stream != nullptr) table.add_stream(stream);
     if (command.keys != nullptr) table.add_key_set(keys);
+    if (command.feeds != nullptr) table.add_feed_set(feeds);
     builder.Finish(table.Finish());
 
     frame::FrameHeader header;

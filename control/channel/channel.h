@@ -18,6 +18,7 @@
 #include "control/catalog/catalog.h"
 #include "control/frames/frame_pipe.h"
 #include "control/streams/facts.h"
+#include "wire/feeds/spec/feed_spec.h"
 #include "wire/base/result.h"
 #include "wire/client/transport.h"
 #include "wire/identity/key_set.h"
@@ -45,6 +46,7 @@ struct CommandSpec {
     const catalog::StreamRow* stream = nullptr;
     const std::vector<catalog::ShardRow>* shards = nullptr;
     const identity::KeySet* keys = nullptr;  // PutKeys.
+    const feeds::FeedSet* feeds = nullptr;   // PutFeeds.
 };
 
 struct Event {

@@ -22,7 +22,7 @@
 #include "dataplane/feed/surroundings.h"
 #include "dataplane/io/datagrams.h"
 #include "wire/feeds/arbiter.h"
-#include "wire/feeds/feed_spec.h"
+#include "wire/feeds/spec/feed_spec.h"
 #include "wire/feeds/key_rule.h"
 #include "wire/frame/hash_cache.h"
 #include "wire/shm/stats.h"

@@ -3,7 +3,7 @@
 // operator changes a feed.
 
 #include "dataplane/io/files.h"
-#include "wire/feeds/feed_spec.h"
+#include "wire/feeds/spec/feed_spec.h"
 
 namespace eagre::feed {
 

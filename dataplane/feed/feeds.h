@@ -11,7 +11,7 @@
 #include "dataplane/feed/surroundings.h"
 #include "dataplane/io/datagrams.h"
 #include "dataplane/shard/directory.h"
-#include "wire/feeds/feed_spec.h"
+#include "wire/feeds/spec/feed_spec.h"
 #include "wire/shm/stats.h"
 
 namespace eagre::feed {

@@ -1,16 +1,16 @@
 # The client library for programs outside this tree: find_package(eagre) and the target eagre::client.
 #
-# One archive holds wire/base, wire/frame, wire/identity, wire/tls and wire/client. An archive of LTO objects can be linked by the one compiler version
+# One archive holds wire/base, wire/frame, wire/identity, wire/tls, wire/feeds/spec and wire/client. An archive of LTO objects can be linked by the one compiler version
 # that made it, so where LTO is on these sources are compiled a second time without it; elsewhere the objects are shared.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-set(PARTS wire_base wire_frame wire_identity wire_tls wire_client)
+set(PARTS wire_base wire_frame wire_identity wire_tls wire_feeds_spec wire_client)
 # What client.h and control_client.h include, themselves included; tests/package compiles each as installed.
 set(PUBLIC_HEADERS
     wire/base/errc.h wire/base/histogram.h wire/base/limits.h wire/base/result.h wire/base/types.h
     wire/frame/batch.h wire/frame/frame.h
-    wire/identity/crypto.h wire/identity/secret.h
+    wire/identity/crypto.h wire/identity/secret.h wire/feeds/spec/feed_spec.h
     wire/client/client.h wire/client/control_client.h wire/client/fetcher.h wire/client/group_consumer.h wire/client/transport.h)
 
 if(EAGRE_LTO)

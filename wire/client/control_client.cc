@@ -7,6 +7,7 @@
 
 #include "wire/client/client_impl.h"
 #include "wire/client/connection.h"
+#include "wire/feeds/spec/feed_codec.h"
 #include "wire/schema/admin_generated.h"
 
 namespace eagre::client {
@@ -174,6 +175,23 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
     }
     Result<KeyDescription> rotate_key(std::string_view name) override { return key_of(ask_named(wire::AdminOp::RotateKey, name)); }
     Result<KeyDescription> revoke_key(std::string_view name) override { return key_of(ask_named(wire::AdminOp::RevokeKey, name)); }
+    Result<feeds::FeedSpec> add_feed(const feeds::FeedSpec& spec) override {
+        flatbuffers::FlatBufferBuilder builder;
+        const auto feed = feeds::pack_feed(builder, spec);
+        wire::AdminRequestBuilder request(builder);
+        request.add_op(wire::AdminOp::AddFeed);
+        request.add_feed(feed);
+        builder.Finish(request.Finish());
+        auto added = feeds_of(exchange(builder));
+        if (!added) return added.error();
+        if (added->empty()) return Errc::kUnknownFeed;
+        return std::move(added->front());
+    }
+    Status remove_feed(std::string_view name) override { return done(ask_named(wire::AdminOp::RemoveFeed, name)); }
+    Status pause_feed(std::string_view name, bool paused) override {
+        return done(ask_named(paused ? wire::AdminOp::PauseFeed : wire::AdminOp::ResumeFeed, name));
+    }
+    Result<std::vector<feeds::FeedSpec>> list_feeds(std::string_view name) override { return feeds_of(ask_named(wire::AdminOp::ListFeeds, name)); }
     Result<std::vector<KeyDescription>> list_keys() override { return keys_of(ask_named(wire::AdminOp::ListKeys, "")); }
 
     Status create_group(std::string_view stream, std::string_view group, const StartAt& start, uint32_t heartbeat_ms) override {
@@ -423,6 +441,16 @@ class ControlClientImpl final : public ControlClient, public ConnectionEvents {
             }
         }
         return keys;
+    }
+    static Result<std::vector<feeds::FeedSpec>> feeds_of(const Result<const wire::AdminReply*>& reply) {
+        if (!reply) return reply.error();
+        std::vector<feeds::FeedSpec> specs;
+        for (uint32_t i = 0; (*reply)->feeds() != nullptr && i < (*reply)->feeds()->size(); ++i) {
+            auto spec = feeds::feed_spec_from(*(*reply)->feeds()->Get(i));
+            if (!spec) return spec.error();
+            specs.push_back(std::move(*spec));
+        }
+        return specs;
     }
     static Result<KeyDescription> key_of(const Result<const wire::AdminReply*>& reply) {
         auto keys = keys_of(reply);

@@ -13,6 +13,7 @@
 
 #include "wire/base/result.h"
 #include "wire/client/client.h"
+#include "wire/feeds/spec/feed_spec.h"
 
 namespace eagre::client {
 
@@ -177,6 +178,15 @@ class ControlClient {
     virtual Result<KeyDescription> revoke_key(std::string_view name) = 0;
     /// With the revoked ones, by id.
     virtual Result<std::vector<KeyDescription>> list_keys() = 0;
+
+    /// `spec`: without id, stream id and creation time. Durable in the dataplane when answered, with what was left out. Errors: kBadArgument (the
+    /// message says what), kUnknownStream, kFeedExists, kLimitExceeded, kStaleFeeds (ask again), kUnavailable.
+    virtual Result<feeds::FeedSpec> add_feed(const feeds::FeedSpec& spec) = 0;
+    /// Errors: kUnknownFeed, kUnavailable (written down all the same).
+    virtual Status remove_feed(std::string_view name) = 0;
+    virtual Status pause_feed(std::string_view name, bool paused) = 0;
+    /// By id; `name` empty: all. Errors: kUnknownFeed.
+    virtual Result<std::vector<feeds::FeedSpec>> list_feeds(std::string_view name) = 0;
     /// Errors of these: kUnknownStream, kUnknownGroup, kUnavailable, and as said.
     /// `heartbeat_ms` 0: the default. Errors: kGroupExists, kBadArgument, kLimitExceeded, kSequenceTrimmed, kSequenceInFuture.
     virtual Status create_group(std::string_view stream, std::string_view group, const StartAt& start, uint32_t heartbeat_ms) = 0;

@@ -42,7 +42,7 @@ struct DatagramProducer {
 };
 static_assert(sizeof(DatagramProducer) == 96);
 
-inline constexpr uint32_t kFeedSlots = 32;  // Per core: as many feeds as a box has (wire/feeds/feed_spec.h).
+inline constexpr uint32_t kFeedSlots = 32;  // Per core: as many feeds as a box has (wire/feeds/spec/feed_spec.h).
 inline constexpr uint32_t kFeedLines = 2;
 
 enum class FeedState : uint64_t {

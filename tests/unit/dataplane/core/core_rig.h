@@ -18,6 +18,7 @@
 #include "dataplane/recovered.h"
 #include "tests/support/sim_transport.h"
 #include "wire/client/connection.h"
+#include "wire/feeds/spec/feed_codec.h"
 #include "wire/frame/batch.h"
 #include "wire/schema/control_generated.h"
 

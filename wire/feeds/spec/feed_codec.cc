@@ -1,13 +1,10 @@
-#include "wire/feeds/feed_spec.h"
+#include "wire/feeds/spec/feed_codec.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
-#include <arpa/inet.h>
-
 #include "wire/base/crc32c.h"
-#include "wire/feeds/key_rule.h"
+#include "wire/base/limits.h"
 
 namespace eagre::feeds {
 namespace {
@@ -17,75 +14,9 @@ constexpr size_t kFileHeaderBytes = 16;
 constexpr flatbuffers::uoffset_t kDepthMax = 6;
 constexpr flatbuffers::uoffset_t kTableMax = 4 * kFeedCountMax;
 
-struct Parsed {
-    int family = 0;  // 4, 6; 0: no numeric address.
-    bool group = false;
-};
-
-Parsed parse(const std::string& text) {
-    std::array<unsigned char, 16> bytes{};
-    if (::inet_pton(AF_INET, text.c_str(), bytes.data()) == 1) return {4, bytes[0] >= 224 && bytes[0] < 240};
-    if (::inet_pton(AF_INET6, text.c_str(), bytes.data()) == 1) return {6, bytes[0] == 0xff};
-    return {};
-}
-
-std::string check_line(const FeedLine& line) {
-    const std::string at = line.address + ":" + std::to_string(line.port);
-    const Parsed address = parse(line.address);
-    if (address.family == 0) return line.address + " is no numeric address";
-    if (line.port == 0) return at + " has no port";
-    if (line.interface.size() > 15) return "an interface's name has at most 15 letters";
-    if (line.source.empty()) return {};
-    const Parsed source = parse(line.source);
-    if (source.family == 0 || source.group) return "the source " + line.source + " is no numeric address of a host";
-    if (source.family != address.family) return "the source " + line.source + " and " + at + " are not of one IP version";
-    return {};
-}
-
-bool is_name(std::string_view name) {
-    return !name.empty() && name.size() <= kFeedNameBytesMax && std::all_of(name.begin(), name.end(), [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
-    });
-}
-
 std::string text_of(const flatbuffers::String* text) { return text == nullptr ? std::string() : text->str(); }
 
 }  // namespace
-
-std::string_view framing_name(Framing framing) {
-    switch (framing) {
-        case Framing::kRaw:
-            return "raw";
-        case Framing::kMoldUdp64:
-            return "moldudp64";
-        case Framing::kLines:
-            return "lines";
-    }
-    return "?";
-}
-
-Result<Framing> framing_of(std::string_view name) {
-    for (const Framing each : {Framing::kRaw, Framing::kMoldUdp64, Framing::kLines}) {
-        if (framing_name(each) == name) return each;
-    }
-    return Errc::kBadArgument;
-}
-
-std::string check(const FeedSpec& spec) {
-    if (!is_name(spec.name)) return "a feed's name has 1 to 48 letters, digits, '_', '-' or '.'";
-    if (spec.lines.empty() || spec.lines.size() > kFeedLineCountMax) return "a feed has one line or two";
-    for (const FeedLine& line : spec.lines) {
-        if (std::string wrong = check_line(line); !wrong.empty()) return wrong;
-    }
-    if (spec.lines.size() == 2) {
-        if (spec.framing != Framing::kMoldUdp64) return "two lines need numbered messages: --framing moldudp64";
-        if (spec.lines[0].address == spec.lines[1].address && spec.lines[0].port == spec.lines[1].port) return "both lines are the same";
-    }
-    if (spec.framing != Framing::kRaw && spec.framing != Framing::kMoldUdp64 && spec.framing != Framing::kLines) return "no such framing";
-    if (spec.window_ms > kFeedWindowMsMax) return "the window is at most 60 s";
-    const auto rule = KeyRule::parse(spec.key);
-    return rule ? std::string() : key_rule_help(spec.key);
-}
 
 Result<FeedSpec> feed_spec_from(const wire::FeedInfo& table) {
     FeedSpec spec;
@@ -104,7 +35,7 @@ Result<FeedSpec> feed_spec_from(const wire::FeedInfo& table) {
             spec.lines.push_back({text_of(line->address()), line->port(), text_of(line->interface()), text_of(line->source())});
         }
     }
-    if (spec.key.size() > kFeedKeyBytesMax || spec.stream_name.size() > kStreamNameBytesMax || !check(spec).empty())
+    if (spec.key.size() > kFeedKeyBytesMax || spec.stream_name.size() > kStreamNameBytesMax || spec.name.size() > kFeedNameBytesMax)
         return error_of(Errc::kBadArgument, spec.id);
     return spec;
 }

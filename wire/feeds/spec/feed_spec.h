@@ -5,17 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include <flatbuffers/flatbuffers.h>
-
-#include "wire/base/limits.h"
 #include "wire/base/result.h"
 #include "wire/base/types.h"
-#include "wire/schema/feed_generated.h"
 
 namespace eagre::feeds {
 
@@ -62,21 +57,5 @@ struct FeedSet {
     std::vector<FeedSpec> feeds;  // By id.
 };
 using FeedSetPointer = std::shared_ptr<const FeedSet>;
-
-/// Whether it can be served: a name, one or two lines with numeric addresses and ports, of one IP version each with its source, groups only where
-/// there is a source, two lines only where messages are numbered, a key rule that can be read. Returns what is wrong, for people; empty: nothing.
-std::string check(const FeedSpec& spec);
-
-/// A verified table. Errors: kBadArgument (no feed that check() takes; detail = its id), kLimitExceeded.
-Result<FeedSpec> feed_spec_from(const wire::FeedInfo& table);
-flatbuffers::Offset<wire::FeedInfo> pack_feed(flatbuffers::FlatBufferBuilder& builder, const FeedSpec& spec);
-/// Null is an empty set. Errors as above.
-Result<FeedSetPointer> feed_set_from(const wire::FeedSet* table);
-flatbuffers::Offset<wire::FeedSet> pack_feed_set(flatbuffers::FlatBufferBuilder& builder, const FeedSet& set);
-
-/// The file DATA/feeds.set: 8 bytes "EAGRFEED", CRC-32C (u32) and length (u32) of the table, then the table.
-std::vector<std::byte> encode_feed_file(const FeedSet& set);
-/// Errors: kCorruptDirectory.
-Result<FeedSetPointer> decode_feed_file(std::span<const std::byte> file);
 
 }  // namespace eagre::feeds
