@@ -11,6 +11,13 @@ namespace {
 // What a batch takes before its first record, and for being aligned.
 constexpr size_t kLaneOverheadBytes = 192;
 
+uint64_t gaps_in(std::span<const std::byte> payload) {
+    const auto batch = frame::BatchView::trusted(payload);
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < batch.record_count(); ++i) count += batch.record(i).gap ? 1U : 0U;
+    return count;
+}
+
 }  // namespace
 
 Place::Place(Surroundings& surroundings, journal::Journal* journal, CoreIndex core, uint64_t token, const uint64_t& number)
@@ -31,6 +38,7 @@ bool Place::add(Lane& lane, const frame::RecordView& record, size_t bytes, uint6
     }
     pending_bytes_ += bytes;
     ++pending_records_;
+    if (record.gap) ++pending_gaps_;
     if (!stamps_.empty() && stamps_.back().ns == record.source_time_ns) ++stamps_.back().record_count;
     else stamps_.push_back({record.source_time_ns, 1});
     return true;
@@ -61,7 +69,7 @@ bool Place::flush(uint64_t now_ns) {
 bool Place::store_open() {
     views_.clear();
     for (Lane* lane : dirty_) views_.push_back({lane->shard, lane->builder.record_count(), lane->builder.finish()});
-    if (!store(views_, producer_, number_, pending_records_, stamps_)) return false;
+    if (!store(views_, producer_, number_, pending_records_ - pending_gaps_, stamps_)) return false;
     clear_open();
     return true;
 }
@@ -75,6 +83,7 @@ void Place::clear_open() {
     stamps_.clear();
     pending_bytes_ = 0;
     pending_records_ = 0;
+    pending_gaps_ = 0;
 }
 
 void Place::make_room(uint64_t now_ns) {
@@ -85,7 +94,7 @@ void Place::put_aside() {
     Group& group = aside_.emplace_back();
     group.producer = producer_;
     group.number = number_;
-    group.record_count = pending_records_;
+    group.record_count = pending_records_ - pending_gaps_;
     group.bytes = pending_bytes_;
     group.stamps = std::move(stamps_);
     stamps_ = {};
@@ -211,7 +220,7 @@ void Place::take_out(Lane& lane, std::vector<Group::Piece>& pieces) {
     for (Group& group : aside_) {
         const auto mine = std::stable_partition(group.pieces.begin(), group.pieces.end(), [&](const Group::Piece& piece) { return piece.shard != lane.shard; });
         for (auto at = mine; at != group.pieces.end(); ++at) {
-            group.record_count -= at->record_count;
+            group.record_count -= std::min<uint64_t>(group.record_count, at->record_count - gaps_in(at->payload));
             pieces.push_back(std::move(*at));
         }
         group.pieces.erase(mine, group.pieces.end());
@@ -222,7 +231,9 @@ void Place::take_out(Lane& lane, std::vector<Group::Piece>& pieces) {
     });
     if (!lane.dirty) return;
     const auto payload = lane.builder.finish();
+    const uint64_t gaps = gaps_in(payload);
     pending_records_ -= lane.builder.record_count();
+    pending_gaps_ -= gaps;
     pieces.push_back({lane.shard, lane.builder.record_count(), {payload.begin(), payload.end()}});
     std::erase(dirty_, &lane);
     lane.builder.clear();

@@ -48,7 +48,7 @@ struct Group {
     };
     ProducerId producer;
     uint64_t number = 0;
-    uint64_t record_count = 0;
+    uint64_t record_count = 0;  // Of the source.
     uint64_t bytes = 0;
     std::vector<Piece> pieces;
     std::vector<Stamp> stamps;
@@ -135,6 +135,7 @@ class Place {
     std::vector<Lane*> dirty_;
     uint64_t pending_bytes_ = 0;
     uint64_t pending_records_ = 0;
+    uint64_t pending_gaps_ = 0;  // Of these: not of the source.
     uint64_t since_ns_ = 0;
     uint64_t now_ns_ = 0;
     std::vector<Group::Stamp> stamps_;

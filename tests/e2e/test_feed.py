@@ -55,11 +55,12 @@ class Receiver:
         return self.got
 
 
-def messages_of(datagrams, session=b"EAGRE     "):
+def messages_of(datagrams, session=None):
     """{sequence: message}, and how often a session's end was said."""
     messages, ends = {}, 0
     for datagram in datagrams:
         name, sequence, count = struct.unpack_from(">10sQH", datagram)
+        session = session or name  # The time, unless it was said.
         assert name == session, name
         if count == END:
             ends += 1

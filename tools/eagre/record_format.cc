@@ -44,6 +44,8 @@ void append_json(std::string& out, const RecordPlace& place, const frame::Record
                                    {"arrival_time", rfc3339(place.arrival_ns)},
                                    {"partition_key", record.partition_key}};
     if (record.source_time_ns != 0) json["source_time"] = rfc3339(record.source_time_ns);
+    if (record.source_sequence != 0) json["source_sequence"] = record.source_sequence;
+    if (record.gap) json["gap"] = true;
     try {
         // dump() is what checks UTF-8.
         json["data"] = data;

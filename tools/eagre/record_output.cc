@@ -25,8 +25,13 @@ RecordOutput::RecordOutput(RecordFormat format) : format_(format) {
 }
 
 void RecordOutput::add(const RecordPlace& place, const frame::RecordView& record) {
-    append_record(text_, format_, place, record);
     ++count_;
+    if (record.gap && format_ != RecordFormat::kJson) {
+        // What a feed has missed is no data: said, where it does not get among it.
+        fmt::print(stderr, "eagre: missing here: {}\n", std::string_view(reinterpret_cast<const char*>(record.data.data()), record.data.size()));
+        return;
+    }
+    append_record(text_, format_, place, record);
     if (text_.size() >= kWriteBytes) write();
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "tools/eagre/commands.h"
+#include "tools/eagre/feed_view.h"
 #include "tools/eagre/latency_json.h"
 #include "tools/eagre/progress.h"
 #include "tools/eagre/signals.h"
@@ -115,6 +116,7 @@ std::string as_json(const StatsInterval& interval) {
                                   {"next_sequence", rate.shard->durable_sequence},
                                   {"trim_horizon", rate.shard->trim_horizon}});
     }
+    json["feeds"] = feeds_json(now);
     json["errors"] = errors_by_name(now);
     return json.dump();
 }
@@ -196,6 +198,7 @@ std::string as_text(const StatsInterval& interval) {
     if (!shards.empty()) text += "\n" + shards.text();
     if (rates.size() > kShardRowsShown)
         text += fmt::format("... and {} more\n", grouped(rates.size() - kShardRowsShown));
+    if (const std::string feeds = feeds_text(interval.after); !feeds.empty()) text += "\n" + feeds;
     const auto errors = errors_by_name(interval.after);
     if (!errors.empty()) {
         Table table({"error since start", "count"});

@@ -37,6 +37,29 @@ bool unescape(std::string_view text, std::string& into) {
     return !into.empty();
 }
 
+// RFC 3629: no overlong forms, no surrogates, nothing beyond U+10FFFF.
+bool is_utf8(std::string_view text) {
+    for (size_t i = 0; i < text.size();) {
+        const auto lead = static_cast<unsigned char>(text[i]);
+        if (lead < 0x80) {
+            ++i;
+            continue;
+        }
+        const size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+        if (lead < 0xc2 || lead > 0xf4 || text.size() - i < length) return false;
+        uint32_t code = lead & (0xffU >> (length + 1));
+        for (size_t k = 1; k < length; ++k) {
+            const auto next = static_cast<unsigned char>(text[i + k]);
+            if ((next & 0xc0U) != 0x80U) return false;
+            code = code << 6U | (next & 0x3fU);
+        }
+        static constexpr uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
+        if (code < kLeast[length] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) return false;
+        i += length;
+    }
+    return true;
+}
+
 bool is_printable(char c) { return c >= ' ' && c <= '~'; }
 
 }  // namespace
@@ -104,13 +127,26 @@ std::string_view KeyRule::bytes_key(std::string_view record) {
         if (first == std::string_view::npos) return {};
         return part.substr(first, part.find_last_not_of(' ') - first + 1);
     }
+    return hex_of(part);
+}
+
+std::string_view KeyRule::hex_of(std::string_view bytes) {
     static constexpr char kDigits[] = "0123456789abcdef";
-    for (size_t i = 0; i < part.size(); ++i) {
-        const auto byte = static_cast<unsigned char>(part[i]);
+    bytes = bytes.substr(0, hex_.size() / 2);
+    for (size_t i = 0; i < bytes.size(); ++i) {
+        const auto byte = static_cast<unsigned char>(bytes[i]);
         hex_[2 * i] = kDigits[byte >> 4U];
         hex_[2 * i + 1] = kDigits[byte & 0xfU];
     }
-    return {hex_.data(), 2 * part.size()};
+    return {hex_.data(), 2 * bytes.size()};
+}
+
+std::string_view KeyRule::as_key(std::string_view bytes) {
+    size_t length = std::min(bytes.size(), kKeyBytesMax);
+    // Not in the middle of a character.
+    while (length < bytes.size() && length > 0 && (static_cast<unsigned char>(bytes[length]) & 0xc0U) == 0x80U) --length;
+    bytes = bytes.substr(0, length);
+    return is_utf8(bytes) ? bytes : hex_of(bytes);
 }
 
 std::string_view KeyRule::key_of(std::span<const std::byte> record) {
@@ -120,14 +156,14 @@ std::string_view KeyRule::key_of(std::span<const std::byte> record) {
             return bytes_key(text);
         case Kind::kUntil: {
             const size_t at = text.find(text_);
-            return at == std::string_view::npos ? std::string_view{} : text.substr(0, std::min(at, kKeyBytesMax));
+            return at == std::string_view::npos ? std::string_view{} : as_key(text.substr(0, at));
         }
         case Kind::kRegex: {
             re2::StringPiece groups[2];
             const int count = std::min(pattern_->NumberOfCapturingGroups(), 1) + 1;
             if (!pattern_->Match({text.data(), text.size()}, 0, text.size(), RE2::UNANCHORED, groups, count)) return {};
             const re2::StringPiece& found = groups[count - 1];
-            return {found.data(), std::min(found.size(), kKeyBytesMax)};
+            return as_key({found.data(), found.size()});
         }
         case Kind::kConstant:
         case Kind::kSource:

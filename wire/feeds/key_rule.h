@@ -6,6 +6,7 @@
 //                    printed, else two hexadecimal digits a byte
 //   until:TEXT       what stands before the first TEXT ("\t", "\n" and "\\" as in C)
 //   regex:PATTERN    the first group of the first match (RE2); the whole match where there is no group
+//                    (of these two: hexadecimal digits where it is not UTF-8, which a partition key must be)
 //   round-robin      each record to the next shard
 // A record in which the rule finds nothing gets the feed's name.
 //
@@ -43,13 +44,15 @@ class KeyRule {
     Kind kind() const { return kind_; }
     /// kConstant: the key.
     std::string_view constant() const { return text_; }
-    /// kBytes, kUntil, kRegex: the record's key, 1 to 256 bytes (longer ones are cut); empty: the rule finds nothing. Lies in `record` or in the
+    /// kBytes, kUntil, kRegex: the record's key, 1 to 256 bytes of UTF-8 (longer ones are cut); empty: the rule finds nothing. Lies in `record` or in the
     /// rule itself, until the next call.
     std::string_view key_of(std::span<const std::byte> record);
 
   private:
     KeyRule();
     std::string_view bytes_key(std::string_view record);
+    std::string_view hex_of(std::string_view bytes);
+    std::string_view as_key(std::string_view bytes);
 
     Kind kind_ = Kind::kConstant;
     std::string text_;

@@ -1,8 +1,10 @@
 // `eagre feed`: datagrams as an exchange, a daemon or a capture sends them.
 #include <algorithm>
+#include <ctime>
 #include <memory>
 #include <stdexcept>
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -10,6 +12,7 @@
 #include "perf/load/market_session.h"
 #include "tools/eagre/commands.h"
 #include "tools/eagre/feed/generate.h"
+#include "tools/eagre/feed/manage.h"
 #include "tools/eagre/feed/replay.h"
 #include "tools/eagre/feed/watch.h"
 #include "tools/eagre/signals.h"
@@ -32,6 +35,7 @@ struct GenerateArguments {
 };
 
 int run_generate(GenerateArguments arguments) {
+    if (arguments.options.session.empty()) arguments.options.session = fmt::format("{:%m%d%H%M%S}", fmt::gmtime(std::time(nullptr)));
     for (const std::string& each : arguments.to) arguments.options.to.push_back(parse_endpoint(each));
     auto& to = arguments.options.to;
     if (arguments.ab && to.size() == 1) {
@@ -207,6 +211,7 @@ void add_watch(CLI::App& feed, int& status) {
 void add_generate(CLI::App& feed, int& status) {
     auto arguments = std::make_shared<GenerateArguments>();
     GenerateOptions& options = arguments->options;
+    options.session.clear();
     CLI::App* command = feed.add_subcommand("generate", "Send a market session as an exchange does");
     command->add_option("--to", arguments->to, "ADDRESS:PORT, unicast or multicast; twice: lines A and B")->required()->allow_extra_args(false);
     command->add_flag("--ab", arguments->ab, "Two lines: B is at the port behind A's");
@@ -217,7 +222,7 @@ void add_generate(CLI::App& feed, int& status) {
     command->add_option("--messages", options.message_count, "End after so many");
     command->add_option("--seconds", options.seconds, "End after so long [10, of a generated session]");
     command->add_option("--drop", arguments->drop_percent, "Percent of datagrams that each line loses, by itself")->capture_default_str()->check(CLI::Range(0.0, 100.0));
-    command->add_option("--session", options.session, "Its name, at most 10 letters")->capture_default_str()->check([](const std::string& text) {
+    command->add_option("--session", options.session, "Its name, at most 10 letters [the time: a box takes one session's numbers once]")->check([](const std::string& text) {
         return text.empty() || text.size() > 10 ? std::string("1 to 10 letters") : std::string();
     });
     command->add_option("--first", options.first_sequence, "Number of the first message")->capture_default_str();
@@ -257,8 +262,9 @@ void add_replay(CLI::App& feed, int& status) {
 }  // namespace
 
 void add_feed(CLI::App& app, int& status) {
-    CLI::App* feed = app.add_subcommand("feed", "Datagrams as others send them: generate a market feed, replay a capture, watch a feed");
+    CLI::App* feed = app.add_subcommand("feed", "Datagrams of others: capture them into a stream; generate, replay, watch");
     feed->require_subcommand(1);
+    add_feed_management(*feed, status);
     add_generate(*feed, status);
     add_replay(*feed, status);
     add_watch(*feed, status);

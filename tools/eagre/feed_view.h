@@ -1,0 +1,24 @@
+#pragma once
+// What feeds do, as `eagre stats` and `eagre feed` show it: from shared memory.
+
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "wire/shm/stats_snapshot.h"
+
+namespace eagre::cli {
+
+/// Null: no core serves it, or has said so yet.
+const shm::FeedStats* find_feed(const shm::StatsSnapshot& now, uint32_t id);
+/// "listening", "paused", "refused: PortInUse", ...
+std::string feed_state_text(const shm::FeedStats& feed);
+/// Datagrams that its sockets had no room for.
+uint64_t feed_overflowed(const shm::FeedStats& feed);
+nlohmann::ordered_json feed_json(const shm::FeedStats& feed);
+/// One for each feed in use.
+nlohmann::ordered_json feeds_json(const shm::StatsSnapshot& now);
+/// A table; empty where there is no feed.
+std::string feeds_text(const shm::StatsSnapshot& now);
+
+}  // namespace eagre::cli
