@@ -4,15 +4,40 @@
 
 namespace eagre::feeds {
 
+void Arbiter::begin(const MoldHeader& header) {
+    finish();
+    begun_ = true;
+    ended_ = false;
+    session_ = header.session;
+    next_ = header.sequence;
+    next_ = listener_.on_session(session_, next_);
+}
+
 Arbiter::Taken Arbiter::take(const MoldHeader& header, std::span<const std::byte> datagram, uint64_t now_ns, uint64_t stamp_ns) {
-    if (!begun_ || header.session != session_) {
-        finish();
-        begun_ = true;
-        ended_ = false;
-        session_ = header.session;
-        next_ = header.sequence;
-        next_ = listener_.on_session(session_, next_);
+    if (!begun_) begin(header);
+    if (header.session != session_) return take_other(header, datagram, now_ns, stamp_ns);
+    return take_own(header, datagram, now_ns, stamp_ns);
+}
+
+// A stranger's datagram must not end a session that goes on: another one is believed when it comes a second time, or the first has ended or fallen
+// silent. Nothing of it is lost: its first datagram is kept.
+Arbiter::Taken Arbiter::take_other(const MoldHeader& header, std::span<const std::byte> datagram, uint64_t now_ns, uint64_t stamp_ns) {
+    const bool over = ended_ || now_ns >= last_ns_ + limits_.quiet_ns;
+    const bool again = other_ && other_->header.session == header.session;
+    if (!over && !again) {
+        if (other_) ++wild_count_;
+        other_ = Waiting{header, {datagram.begin(), datagram.end()}, now_ns, stamp_ns, next_};
+        return Taken::kWild;
     }
+    const std::optional<Waiting> first = again ? std::move(other_) : std::nullopt;
+    other_.reset();
+    begin(first ? first->header : header);
+    if (first) (void)take_own(first->header, first->datagram, now_ns, first->stamp_ns);
+    return take_own(header, datagram, now_ns, stamp_ns);
+}
+
+Arbiter::Taken Arbiter::take_own(const MoldHeader& header, std::span<const std::byte> datagram, uint64_t now_ns, uint64_t stamp_ns) {
+    last_ns_ = now_ns;
     // A heartbeat and an end bring nothing but where the sender is.
     if (header.is_end()) ended_ = true;
     const bool empty = header.is_heartbeat() || header.is_end();
@@ -55,17 +80,17 @@ void Arbiter::drain() {
 
 // A number out of nowhere must not make all that still comes look old. Where the feed has gone on at its old place in the meantime, the one far
 // ahead is left out; where it has not, the sender really is there.
-bool Arbiter::disbelieve() {
+bool Arbiter::disbelieve(bool at_once) {
     const auto first = waiting_.begin();
-    if (first->first <= next_ || first->first - next_ <= limits_.jump_max || next_ == first->second.next_then) return false;
+    if (first->first <= next_ || first->first - next_ <= limits_.jump_max || (!at_once && next_ == first->second.next_then)) return false;
     waiting_bytes_ -= first->second.datagram.size();
     waiting_.erase(first);
     ++wild_count_;
     return true;
 }
 
-void Arbiter::give_up() {
-    if (disbelieve()) return;
+void Arbiter::give_up(bool at_once) {
+    if (disbelieve(at_once)) return;
     const uint64_t first = waiting_.begin()->first;
     if (first > next_) listener_.on_gap(next_, first - next_);
     next_ = std::max(next_, first);
@@ -74,11 +99,20 @@ void Arbiter::give_up() {
 
 void Arbiter::expire(uint64_t now_ns) {
     // What lies behind the next gap has waited as well: no gap waits for another.
-    while (!waiting_.empty() && now_ns >= deadline_ns()) give_up();
+    while (!waiting_.empty() && now_ns >= waiting_.begin()->second.since_ns + limits_.window_ns) give_up();
+    if (!other_ || now_ns < other_->since_ns + limits_.window_ns) return;
+    const Waiting other = std::move(*other_);
+    other_.reset();
+    if (last_ns_ >= other.since_ns) {
+        ++wild_count_;  // The session has gone on in the meantime.
+        return;
+    }
+    begin(other.header);
+    (void)take_own(other.header, other.datagram, now_ns, other.stamp_ns);
 }
 
 void Arbiter::finish() {
-    while (!waiting_.empty()) give_up();
+    while (!waiting_.empty()) give_up(true);
 }
 
 }  // namespace eagre::feeds

@@ -2,8 +2,10 @@
 // Several lines of one feed become one sequence: the first copy of each message counts, what one line has lost is waited for on the others within
 // a bounded window, and what none has brought is told as a gap. No sockets, no clock: times are the caller's.
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -16,6 +18,7 @@ struct ArbiterLimits {
     uint64_t window_ns = 50'000'000;      // So long a gap is waited for.
     size_t waiting_bytes_max = 8 * kMiB;  // Of datagrams behind one; more give it up earlier.
     uint64_t jump_max = 10'000'000;       // A datagram so far ahead is believed only if the feed does not go on where it was.
+    uint64_t quiet_ns = 1'000'000'000;    // After so long a silence another session is believed at once; before, with its second datagram.
 };
 
 /// Told in order of sequence numbers, each number once: in a message or in a gap.
@@ -46,7 +49,10 @@ class Arbiter {
     /// Gives up the gaps that have waited for long enough.
     void expire(uint64_t now_ns);
     /// When expire() has something to do; UINT64_MAX: nothing waits.
-    uint64_t deadline_ns() const { return waiting_.empty() ? UINT64_MAX : waiting_.begin()->second.since_ns + limits_.window_ns; }
+    uint64_t deadline_ns() const {
+        const uint64_t gap_ns = waiting_.empty() ? UINT64_MAX : waiting_.begin()->second.since_ns + limits_.window_ns;
+        return other_ ? std::min(gap_ns, other_->since_ns + limits_.window_ns) : gap_ns;
+    }
     /// Gives up all gaps, and tells what lies behind them.
     void finish();
 
@@ -68,9 +74,12 @@ class Arbiter {
         uint64_t next_then = 0;  // What came next when it came.
     };
     bool tell(const MoldHeader& header, std::span<const std::byte> datagram, uint64_t stamp_ns);
-    bool disbelieve();
+    bool disbelieve(bool at_once);
+    void begin(const MoldHeader& header);
+    Taken take_other(const MoldHeader& header, std::span<const std::byte> datagram, uint64_t now_ns, uint64_t stamp_ns);
+    Taken take_own(const MoldHeader& header, std::span<const std::byte> datagram, uint64_t now_ns, uint64_t stamp_ns);
+    void give_up(bool at_once = false);
     void drain();
-    void give_up();
 
     ArbiterListener& listener_;
     ArbiterLimits limits_;
@@ -80,6 +89,8 @@ class Arbiter {
     uint64_t next_ = 0;
     uint64_t stamp_ns_ = 0;
     uint64_t wild_count_ = 0;
+    uint64_t last_ns_ = 0;             // When the session was last heard of.
+    std::optional<Waiting> other_;     // The first datagram of another session, until a second one bears it out.
     std::multimap<uint64_t, Waiting> waiting_;  // By their first number, all above next_.
     size_t waiting_bytes_ = 0;
 };

@@ -120,7 +120,9 @@ TEST_F(ArbiterTest, HeartbeatsAndEndsShowWhatWasLostLast) {
 TEST_F(ArbiterTest, AnotherSessionBeginsAnew) {
     take(datagram(1, 1));
     take(datagram(3, 1));
-    take(datagram(100, 2, "T"));
+    EXPECT_EQ(take(datagram(100, 2, "T")), Arbiter::Taken::kWild) << "one datagram ends no session";
+    EXPECT_EQ(log.sessions.size(), 1U);
+    EXPECT_EQ(take(datagram(100, 2, "T")), Arbiter::Taken::kRepeated) << "the other line bears it out, and brings nothing new";
     EXPECT_EQ(log.gaps, std::set<uint64_t>{2});
     EXPECT_EQ(log.sessions, (std::vector<std::string>{"S         ", "T         "}));
     EXPECT_EQ(arbiter.next(), 102U);
@@ -163,6 +165,35 @@ TEST_F(ArbiterTest, AFeedThatHasReallyGoneFarAheadIsFollowed) {
     strict.expire(now_ns);
     EXPECT_EQ(log.messages, (std::set<uint64_t>{1, 100}));
     EXPECT_EQ(log.gaps.size(), 98U);
+}
+
+TEST_F(ArbiterTest, AStrangersSessionDoesNotEndOneThatGoesOn) {
+    take(datagram(1, 1));
+    for (int i = 0; i < 50; ++i) {
+        EXPECT_EQ(take(datagram(7, 1, "X" + std::to_string(i))), Arbiter::Taken::kWild);
+        EXPECT_EQ(take(datagram(static_cast<uint64_t>(2 + i), 1)), Arbiter::Taken::kFirst);
+        now_ns += 100;
+        arbiter.expire(now_ns);
+    }
+    EXPECT_EQ(log.sessions.size(), 1U);
+    EXPECT_TRUE(log.gaps.empty());
+    now_ns += 2000;
+    arbiter.expire(now_ns);
+    EXPECT_LE(arbiter.wild_count(), 50U);
+}
+
+TEST_F(ArbiterTest, AnotherSessionIsBelievedWhenTheFirstIsSilent) {
+    take(datagram(1, 1));
+    now_ns += 10;
+    take(datagram(5, 1, "T"));
+    EXPECT_EQ(log.sessions.size(), 1U);
+    now_ns += 1000;
+    EXPECT_LE(arbiter.deadline_ns(), now_ns);
+    arbiter.expire(now_ns);
+    EXPECT_EQ(log.sessions.size(), 2U);
+    EXPECT_EQ(arbiter.next(), 6U) << "its first datagram was kept";
+    now_ns += 1'000'000'000;
+    EXPECT_EQ(take(datagram(9, 1, "U")), Arbiter::Taken::kFirst) << "after a long silence at once";
 }
 
 TEST_F(ArbiterTest, WhatWaitsIsBounded) {
