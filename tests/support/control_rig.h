@@ -29,6 +29,7 @@ struct AdminAnswer {
     std::vector<uint32_t> shard_counts;
     catalog::Tags tags = {};  // Of all streams told.
     std::vector<client::Note> notes = {};
+    std::vector<feeds::FeedSpec> feeds = {};
 };
 
 struct AdminAsk {
@@ -42,6 +43,7 @@ struct AdminAsk {
     uint64_t quota_records_per_s = 0;
     catalog::Tags tags = {};
     std::optional<client::Note> note = {};
+    std::optional<feeds::FeedSpec> feed = {};
 };
 
 class ControlRig {
@@ -114,6 +116,8 @@ class ControlRig {
             const auto note_name = builder.CreateString(ask.note->name);
             note = wire::CreateNote(builder, name, note_name, builder.CreateString(ask.note->text), ask.note->revision);
         }
+        flatbuffers::Offset<wire::FeedInfo> feed;
+        if (ask.feed) feed = feeds::pack_feed(builder, *ask.feed);
         wire::AdminRequestBuilder request(builder);
         request.add_op(ask.op);
         request.add_name(name);
@@ -125,6 +129,7 @@ class ControlRig {
         request.add_quota_records_per_s(ask.quota_records_per_s);
         request.add_tags(tags);
         if (ask.note) request.add_note(note);
+        if (ask.feed) request.add_feed(feed);
         builder.Finish(request.Finish());
         frame::FrameHeader header;
         header.kind = frame::FrameKind::kCommand;
@@ -213,6 +218,8 @@ class ControlRig {
             for (const wire::Note* note : *reply->notes())
                 answer.notes.push_back({note->stream()->str(), note->name()->str(), note->text()->str(), note->revision()});
         }
+        for (uint32_t i = 0; reply->feeds() != nullptr && i < reply->feeds()->size(); ++i)
+            answer.feeds.push_back(*feeds::feed_spec_from(*reply->feeds()->Get(i)));
         for (const wire::StreamInfo* info : *reply->streams()) {
             streams::StreamFact stream;
             stream.id = StreamId(info->id());

@@ -13,6 +13,7 @@
 #include "control/frames/frame_pipe.h"
 #include "control/streams/facts.h"
 #include "tests/support/memory_network.h"
+#include "wire/feeds/spec/feed_codec.h"
 #include "wire/schema/control_generated.h"
 #include "wire/schema/request_generated.h"
 
@@ -40,6 +41,7 @@ class FakeDataplane {
     uint64_t shard_id_max = 0;
     uint64_t box_id = 77;
     std::map<wire::CommandOp, uint32_t> done_count;
+    feeds::FeedSet feeds;
     std::vector<uint64_t> shards_ever_opened;  // In order; an id that is here twice was used twice.
 
     void set_up(bool up) {
@@ -108,6 +110,13 @@ class FakeDataplane {
                 return remove(command.stream()->id(), half);
             case wire::CommandOp::SetStream:
                 return set(*command.stream());
+            case wire::CommandOp::PutFeeds: {
+                const auto set = feeds::feed_set_from(command.feed_set());
+                if (!set) return set.error();
+                if ((*set)->number < feeds.number) return error_of(Errc::kStaleFeeds, feeds.number);
+                feeds = **set;
+                return {};
+            }
             default:
                 return {};
         }

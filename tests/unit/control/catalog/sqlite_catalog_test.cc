@@ -215,6 +215,8 @@ TEST_F(SqliteCatalog, LeavesANewerSchemaAlone) {
 }
 
 // What the steps to versions 7, 6, 5 and 4 brought, taken back.
+constexpr const char* kWithoutFeeds =
+    "DROP TABLE feeds; ALTER TABLE meta DROP COLUMN feed_set_number; ALTER TABLE meta DROP COLUMN feed_id_max; PRAGMA user_version = 7";
 constexpr const char* kWithoutNotes = "DROP TABLE notes; PRAGMA user_version = 6";
 constexpr const char* kWithoutOrdinals = "ALTER TABLE shards DROP COLUMN ordinal; PRAGMA user_version = 5";
 constexpr const char* kWithoutScaling =
@@ -231,6 +233,7 @@ constexpr const char* kWithoutLimits =
 
 TEST_F(SqliteCatalog, MigratesAStreamThatKnewNoLimitsAndTags) {
     ASSERT_TRUE(open()->apply(stream_with_shards()).value());
+    run_sql(kWithoutFeeds);
     run_sql(kWithoutNotes);
     run_sql(kWithoutOrdinals);
     run_sql(kWithoutScaling);
@@ -273,6 +276,7 @@ TEST_F(SqliteCatalog, TagsGoWithTheirStream) {
 
 TEST_F(SqliteCatalog, MigratesTheFirstSchema) {
     ASSERT_TRUE(open()->apply(stream_with_shards()).value());
+    run_sql(kWithoutFeeds);
     run_sql(kWithoutNotes);
     run_sql(kWithoutOrdinals);
     run_sql(kWithoutScaling);
@@ -285,6 +289,48 @@ TEST_F(SqliteCatalog, MigratesTheFirstSchema) {
     EXPECT_EQ(catalog->streams().value().size(), 1U);
     EXPECT_TRUE(catalog->keys().value().empty());
     EXPECT_EQ(catalog->meta().value().key_set_number, 0U);
+}
+
+TEST_F(SqliteCatalog, KeepsFeedsByRevisionAndWithoutTheirStream) {
+    ASSERT_TRUE(open()->apply(stream_with_shards()).value());
+    Change put;
+    FeedRow itch;
+    itch.spec.id = 5;
+    itch.spec.name = "itch";
+    itch.spec.stream = StreamId(3);
+    itch.spec.lines = {{"239.1.1.1", 5000, "eth1", "10.0.0.9"}};
+    itch.spec.key = "bytes:1:2";
+    put.put_feeds = {itch};
+    put.put_meta = open()->meta().value();
+    put.put_meta->feed_set_number = 1;
+    put.put_meta->feed_id_max = 5;
+    ASSERT_TRUE(open()->apply(put).value());
+    const auto catalog = open();
+    auto feeds = catalog->feeds().value();
+    ASSERT_EQ(feeds.size(), 1U);
+    EXPECT_EQ(feeds[0].spec, itch.spec);
+    EXPECT_EQ(catalog->meta().value().feed_id_max, 5U);
+    Change late;
+    late.put_feeds = {itch};  // As if there were none.
+    EXPECT_FALSE(catalog->apply(late).value());
+    Change twice;
+    twice.put_feeds = {itch};
+    twice.put_feeds[0].spec.id = 6;
+    EXPECT_EQ(catalog->apply(twice).error().code, Errc::kFeedExists) << "a name is one feed's";
+    Change paused;
+    paused.put_feeds = {feeds[0]};
+    paused.put_feeds[0].spec.paused = true;
+    ASSERT_TRUE(catalog->apply(paused).value());
+    Change gone;
+    gone.delete_streams = {{StreamId(3), catalog->streams().value()[0].revision}};
+    ASSERT_TRUE(catalog->apply(gone).value());
+    feeds = catalog->feeds().value();
+    ASSERT_EQ(feeds.size(), 1U);
+    EXPECT_TRUE(feeds[0].spec.paused);
+    Change removed;
+    removed.delete_feeds = {{5, feeds[0].revision}};
+    ASSERT_TRUE(catalog->apply(removed).value());
+    EXPECT_TRUE(catalog->feeds().value().empty());
 }
 
 TEST_F(SqliteCatalog, KeepsNotesByRevisionAndDropsThemWithTheirStream) {
