@@ -183,7 +183,8 @@ Status Core::listen() {
     listeners_.push_back(*listener);
     const uint16_t actual = io_.connections.port_of(*listener);
     box_.ports[index_.value] = actual;
-    const Status datagrams = door_->open(box_.options.listen, actual, box_.datagram_secret);
+    const std::string& address = box_.options.nics.empty() ? box_.options.listen : box_.options.nic_address;
+    const Status datagrams = door_->open(address, actual, box_.datagram_secret);
     // A port that the system has picked for TCP may be taken for UDP: then this core goes without, and says so in its hello.
     if (!datagrams && (wanted != 0 || datagrams.error().code != Errc::kPortInUse)) return datagrams.error();
     return {};

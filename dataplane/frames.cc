@@ -196,14 +196,20 @@ void Core::on_open_datagrams(Session& session, const FrameHeader& header, std::s
         return;
     }
     const std::string_view name = request->client_name() != nullptr ? request->client_name()->string_view() : std::string_view{};
-    const auto token = door_->admit(session, io_.connections.peer_of(session.connection), request->datagram_bytes(), name);
+    io::Address peer = io_.connections.peer_of(session.connection);
+    // Datagrams through a device of ours may come another way than the connection. A false address gains nothing: nothing goes
+    // there before a datagram with the token has come from there.
+    const bool device = !box_.options.nics.empty();
+    if (device && request->from() != nullptr) peer = io::parse_address(request->from()->string_view(), 0);
+    const auto token = door_->admit(session, peer, request->datagram_bytes(), name);
     if (!token) {
         reply_error(session, header, FrameKind::kDatagramsOpened, token.error());
         return;
     }
     flatbuffers::FlatBufferBuilder builder;
+    const auto address = device ? builder.CreateString(box_.options.nic_address) : flatbuffers::Offset<flatbuffers::String>();
     builder.Finish(wire::CreateDatagramsOpened(builder, ingress::DatagramDoor::session_number(session), token->high, token->low,
-                                               box_.ports[index_.value], kDatagramWindow, kDatagramBytesMax));
+                                               box_.ports[index_.value], kDatagramWindow, kDatagramBytesMax, address));
     session.outlet.push(frame::reply_to(header, FrameKind::kDatagramsOpened), padded(builder, cold_payload_));
     sessions_->mark_dirty(session);
 }

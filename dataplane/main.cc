@@ -16,6 +16,7 @@
 #include "dataplane/directory_set.h"
 #include "dataplane/feed/feed_store.h"
 #include "dataplane/gate/key_store.h"
+#include "dataplane/io/nic.h"
 #include "dataplane/io/uring/shared_file.h"
 #include "dataplane/io/uring/system_clock.h"
 #include "dataplane/io/uring/threads.h"
@@ -25,6 +26,10 @@
 #include "dataplane/tls/tls_connections.h"
 #include "wire/base/crash_point.h"
 #include "wire/identity/key_file.h"
+
+#if EAGRE_HAVE_DPDK
+#include "dataplane/io/dpdk/dpdk_nic.h"
+#endif
 
 namespace eagre {
 namespace {
@@ -75,11 +80,30 @@ void report_recovery(uint32_t index, const Core& core) {
     }
 }
 
+// Null: `wrong` says why.
+std::unique_ptr<io::Nic> start_nic([[maybe_unused]] const Options& options, [[maybe_unused]] uint64_t seed, std::string& wrong) {
+#if EAGRE_HAVE_DPDK
+    io::NicOptions nic;
+    nic.devices = options.nics;
+    nic.address = io::parse_address(options.nic_address, 0);
+    nic.prefix_bits = options.nic_prefix_bits;
+    nic.gateway = io::parse_address(options.nic_gateway, 0);
+    nic.huge_pages = options.nic_huge_pages;
+    nic.cpus = options.cpus;
+    nic.seed = seed;
+    return io::DpdkNic::start(nic, wrong);
+#else
+    wrong = "this eagred was built without DPDK (Debian: install libdpdk-dev, configure with -DEAGRE_DPDK=ON)";
+    return nullptr;
+#endif
+}
+
 // The life of one core's thread.
-void core_main(Box& box, uint32_t index, const tls::TlsContext* tls, Startup& startup, std::optional<Error>& close_error) {
+void core_main(Box& box, uint32_t index, const tls::TlsContext* tls, io::Nic* nic, Startup& startup, std::optional<Error>& close_error) {
     const auto give_up = [&](Error error) { startup.errors[index] = error; };
     std::unique_ptr<io::UringIo> io;
     std::unique_ptr<io::TlsConnections> encrypted;
+    std::unique_ptr<io::Datagrams> device;
     std::unique_ptr<Core> core;
     auto made = io::UringIo::create({box.options.data});
     Status rooted = made ? Status() : made.error();
@@ -96,10 +120,13 @@ void core_main(Box& box, uint32_t index, const tls::TlsContext* tls, Startup& st
             encrypted = std::make_unique<io::TlsConnections>(plain.connections, *tls, *shm::core_stats(box.board, index));
         }
         io::Connections& connections = encrypted != nullptr ? *encrypted : plain.connections;
+        if (nic != nullptr) device = nic->datagrams(index);
+        io::Datagrams& datagrams = device != nullptr ? *device : plain.datagrams;
         auto created = Core::create(box, CoreIndex{index},
-                                    {plain.events, connections, plain.datagrams, plain.storage, plain.files, plain.clock, plain.seed,
+                                    {plain.events, connections, datagrams, plain.storage, plain.files, plain.clock, plain.seed,
                                      plain.further});
         if (!created) give_up(created.error());
+        else if (nic != nullptr && device == nullptr) give_up(error_of(Errc::kLimitExceeded));
         else core = std::move(*created);
     }
     startup.cores[index] = core.get();
@@ -162,6 +189,12 @@ int serve(Options options) {
     if (const std::string wrong = settle_paths(options); !wrong.empty()) {
         std::fprintf(stderr, "eagred: --also: %s\n", wrong.c_str());
         return 2;
+    }
+    if (!options.nics.empty() && !options.insecure && !options.auth) {
+        return fail(options.nic_address.c_str(), error_of(Errc::kInsecure));
+    }
+    if (!options.auth && !options.nics.empty()) {
+        std::fprintf(stderr, "eagred: WARNING: at %s without authentication: anybody who reaches it can write\n", options.nic_address.c_str());
     }
     if (!options.auth && !is_loopback(options.listen)) {
         std::fprintf(stderr, "eagred: WARNING: listening on %s without authentication: anybody who reaches it can read and write\n",
@@ -242,6 +275,16 @@ int serve(Options options) {
         if (const Status locked = io::lock_memory(); !locked) fail("--lock-memory", locked.error());
     }
 
+    std::unique_ptr<io::Nic> nic;
+    if (!options.nics.empty()) {
+        std::string wrong;
+        nic = start_nic(options, (*directory_io)->io().seed, wrong);
+        if (nic == nullptr) {
+            std::fprintf(stderr, "eagred: --nic: %s\n", wrong.c_str());
+            return end(1);
+        }
+        std::fprintf(stderr, "eagred: datagrams at %s through %s\n", options.nic_address.c_str(), nic->describe().c_str());
+    }
     Startup startup(box.core_count);
     std::vector<std::optional<Error>> close_errors(box.core_count);
     std::vector<std::thread> threads;
@@ -249,7 +292,7 @@ int serve(Options options) {
         shm::core_stats(box.board, index)->os_cpu = options.cpus[index];
         const io::ThreadOptions thread{options.cpus[index], options.sched_idle, "eagre-core"};
         threads.push_back(io::start_pinned(
-            thread, [&box, &tls, &startup, &close_errors, index] { core_main(box, index, tls.get(), startup, close_errors[index]); }));
+            thread, [&box, &tls, &nic, &startup, &close_errors, index] { core_main(box, index, tls.get(), nic.get(), startup, close_errors[index]); }));
     }
     for (std::thread& thread : threads) thread.join();
     int status = 0;

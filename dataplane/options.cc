@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <string_view>
 
+#include "dataplane/io/address.h"
 #include "wire/base/crash_point.h"
 
 namespace eagre {
@@ -24,6 +25,11 @@ Usage: eagred --data DIR [options]
   --auth on|off           on: nobody comes in without a key (eagre key create)  (off)
   --tls-cert FILE         certificate (PEM, with its chain): TCP speaks TLS 1.3 only
   --tls-key FILE          its private key (PEM)
+  --nic uring|dpdk:DEVICE datagrams through the kernel, or through a device of Eagre's own: a PCI address (0000:03:00.0) or a
+                          DPDK vdev (net_af_xdp0,iface=eth1). Several times: several devices, on one link    (uring)
+  --nic-address ADDR/BITS the IPv4 address that Eagre answers to there, and its network; not one of the kernel's
+  --nic-gateway ADDR      for those who are not on that network
+  --nic-no-huge           without huge pages: slower, for trying it out
   --insecure              allow an address beyond loopback although --auth is off
   --wait POLICY           spin, adaptive or block                               (adaptive)
   --sched POLICY          other or idle: SCHED_IDLE, for cores kept for Eagre   (other)
@@ -51,6 +57,7 @@ Examples:
   eagred --data /var/lib/eagre
   eagred --data /fast/eagre --cores 2,3 --wait spin --sched idle
   eagred --data /var/lib/eagre --also /mnt/nvme1/eagre
+  eagred --data /var/lib/eagre --cores 2,3 --auth on --nic dpdk:0000:03:00.0 --nic-address 10.0.0.5/24
 )";
 
 bool parse_number(std::string_view text, uint64_t& value) {
@@ -91,6 +98,24 @@ bool parse_cpus(std::string_view text, std::vector<uint32_t>& cpus) {
     return !cpus.empty() && cpus.size() <= kCoreCountMax;
 }
 
+bool parse_nic(std::string_view text, std::vector<std::string>& nics) {
+    if (text == "uring") return nics.clear(), true;
+    if (!text.starts_with("dpdk:") || text.size() == 5) return false;
+    nics.emplace_back(text.substr(5));
+    return true;
+}
+
+bool is_ip4(std::string_view text) { return io::parse_address(text, 0).family == 4; }
+
+bool parse_network(std::string_view text, std::string& address, uint32_t& prefix_bits) {
+    const size_t slash = text.find('/');
+    uint64_t bits = 0;
+    if (slash == std::string_view::npos || !parse_number(text.substr(slash + 1), bits) || bits < 1 || bits > 32) return false;
+    address = std::string(text.substr(0, slash));
+    prefix_bits = static_cast<uint32_t>(bits);
+    return is_ip4(address);
+}
+
 bool set_mutant(std::string_view name, journal::Mutants& mutants) {
     if (name == "ack-before-sync") mutants.ack_before_sync = true;
     else if (name == "skip-one-sync") mutants.skip_one_sync = true;
@@ -112,6 +137,9 @@ bool apply(Options& o, std::string_view name, std::string_view value) {
     if (name == "--listen") return o.listen = std::string(value), !value.empty();
     if (name == "--tls-cert") return o.tls_cert = std::string(value), !value.empty();
     if (name == "--tls-key") return o.tls_key = std::string(value), !value.empty();
+    if (name == "--nic") return parse_nic(value, o.nics);
+    if (name == "--nic-address") return parse_network(value, o.nic_address, o.nic_prefix_bits);
+    if (name == "--nic-gateway") return o.nic_gateway = std::string(value), is_ip4(value);
     if (name == "--auth") return o.auth = value == "on", value == "on" || value == "off";
     if (name == "--cleaner") return o.journal.cleaner = value == "on", value == "on" || value == "off";
     if (name == "--mutant") return set_mutant(value, o.journal.mutants);
@@ -143,7 +171,7 @@ bool apply(Options& o, std::string_view name, std::string_view value) {
 
 ParsedOptions parse_options(int argc, char** argv) {
     static constexpr std::string_view kWithValue[] = {
-        "--data", "--also", "--cores", "--listen", "--port", "--auth", "--tls-cert", "--tls-key", "--wait", "--sched", "--segment-bytes", "--ready-segments",
+        "--data", "--also", "--cores", "--listen", "--port", "--nic", "--nic-address", "--nic-gateway", "--auth", "--tls-cert", "--tls-key", "--wait", "--sched", "--segment-bytes", "--ready-segments",
         "--store-bytes-max", "--disk-reserve", "--when-full", "--window-bytes", "--commit-bytes", "--prepare-bytes-per-s", "--cleaner",
         "--cleaner-bytes-per-s", "--cleaner-pause-us", "--shards-max", "--mutant"};
     ParsedOptions parsed;
@@ -166,6 +194,10 @@ ParsedOptions parse_options(int argc, char** argv) {
         }
         if (name == "--insecure") {
             parsed.options.insecure = true;
+            continue;
+        }
+        if (name == "--nic-no-huge") {
+            parsed.options.nic_huge_pages = false;
             continue;
         }
         if (name == "--lock-memory") {
@@ -198,6 +230,9 @@ ParsedOptions parse_options(int argc, char** argv) {
     }
     if (parsed.options.tls_cert.empty() != parsed.options.tls_key.empty()) {
         parsed.error = "--tls-cert and --tls-key go together: see eagred --help";
+    }
+    if (!parsed.options.nics.empty() && parsed.options.nic_address.empty()) {
+        parsed.error = "--nic dpdk: needs an address to answer to: --nic-address 10.0.0.5/24";
     }
     if (parsed.options.data.empty()) parsed.error = "say where the data lives: --data DIR";
     return parsed;

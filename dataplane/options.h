@@ -19,6 +19,11 @@ struct Options {
     std::string listen = "127.0.0.1";
     uint16_t port = kPortDefault;             // Core k listens on port + k; 0: any, see DATA/ports.
     bool insecure = false;
+    std::vector<std::string> nics;            // Devices that DPDK drives; empty: datagrams come through the kernel.
+    std::string nic_address = "";             // IPv4, that we answer to there.
+    uint32_t nic_prefix_bits = 24;
+    std::string nic_gateway = "";             // Empty: everybody is on the link.
+    bool nic_huge_pages = true;
     std::string tls_cert = "";                // PEM files; with them every TCP port speaks TLS 1.3 and nothing else.
     std::string tls_key = "";
     bool auth = false;                        // Nobody comes in without proving a key.

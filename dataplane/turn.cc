@@ -286,6 +286,7 @@ void Core::housekeeping(uint64_t now_ns) {
     s.journal_failed = sum.failed ? 1 : 0;
     s.disk_full = sum.disk_full ? 1 : 0;
     s.cpu_ns = io_.clock.thread_cpu_ns();
+    io_.datagrams.read_stats(s.nic);
     for (size_t i = 0; i < journals_.size(); ++i) {
         if (i == 0) {
             s.write_ns = journals_[i]->journal->write_latency_ns();

@@ -17,6 +17,7 @@
 #include "dataplane/io/address.h"
 #include "wire/base/result.h"
 #include "wire/base/types.h"
+#include "wire/shm/nic_stats.h"
 
 namespace eagre::io {
 
@@ -84,6 +85,8 @@ class Datagrams {
     /// The longest that a core may block in Events::wait() while datagrams may come: UINT64_MAX
     /// where they end the wait by themselves, less for a device that must be polled.
     virtual uint64_t wait_ns_max() const { return UINT64_MAX; }
+    /// Fills in what a device of our own has counted; leaves it as it is where there is none. Not for every turn.
+    virtual void read_stats(shm::NicStats& /*stats*/) const {}
 };
 
 }  // namespace eagre::io

@@ -297,14 +297,15 @@ void Connection::handle(uint64_t now_ns) {
                 lose(error_of(Errc::kUnavailable), now_ns);
                 return;
             }
-            if (options_.datagrams) ask_for_datagrams();
+            if (options_.datagrams) ask_for_datagrams({});
             else become_ready();
         } else if (state_ == State::kOpeningDatagrams) {
-            if (const Status opened = open_datagrams(*header, payload); !opened) {
+            const auto opened = open_datagrams(*header, payload);
+            if (!opened) {
                 lose(opened.error(), now_ns);
                 return;
             }
-            become_ready();
+            if (*opened) become_ready();
         } else {
             events_.on_frame(core_, *header, payload);
         }

@@ -82,8 +82,9 @@ class Connection {
     bool receive(uint64_t now_ns);
     void handle(uint64_t now_ns);
     void become_ready();
-    void ask_for_datagrams();
-    Status open_datagrams(const frame::FrameHeader& header, std::span<const std::byte> payload);
+    void ask_for_datagrams(const std::string& from);
+    /// False: asked again, because datagrams go another way than this connection.
+    Result<bool> open_datagrams(const frame::FrameHeader& header, std::span<const std::byte> payload);
     bool poll_datagrams(uint64_t now_ns);
     /// Proves our key. Errors: kBadSchema.
     Status answer_challenge(const frame::FrameHeader& header, std::span<const std::byte> payload);
@@ -105,6 +106,7 @@ class Connection {
     size_t begin_ = 0;
     size_t end_ = 0;
     std::unique_ptr<DatagramPath> path_;
+    std::string datagrams_from_;  // What we have asked for datagrams with.
     std::vector<uint16_t> ports_;  // As the hello said; told with on_ready.
     uint64_t incarnation_ = 0;
     uint64_t epoch_ = 0;  // Counts pipes: a callback may lose this one.

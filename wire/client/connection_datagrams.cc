@@ -18,12 +18,14 @@ void Connection::become_ready() {
     events_.on_ready(core_, ports_, incarnation_);
 }
 
-void Connection::ask_for_datagrams() {
+void Connection::ask_for_datagrams(const std::string& from) {
+    datagrams_from_ = from;
     state_ = State::kOpeningDatagrams;
     flatbuffers::FlatBufferBuilder builder;
     const auto name = builder.CreateString(options_.name);
     const uint32_t bytes = options_.datagram_bytes != 0 ? options_.datagram_bytes : kDatagramBytesDefault;
-    builder.Finish(wire::CreateOpenDatagrams(builder, bytes, name));
+    const auto own = from.empty() ? flatbuffers::Offset<flatbuffers::String>() : builder.CreateString(from);
+    builder.Finish(wire::CreateOpenDatagrams(builder, bytes, name, own));
     std::vector<std::byte> payload((builder.GetSize() + 7) / 8 * 8);
     std::memcpy(payload.data(), builder.GetBufferPointer(), builder.GetSize());
     FrameHeader header;
@@ -31,22 +33,33 @@ void Connection::ask_for_datagrams() {
     push(header, payload);
 }
 
-Status Connection::open_datagrams(const FrameHeader& header, std::span<const std::byte> payload) {
+Result<bool> Connection::open_datagrams(const FrameHeader& header, std::span<const std::byte> payload) {
     if (header.kind != FrameKind::kDatagramsOpened) return Errc::kBadKind;
     if (const Errc code = frame::errc_of(header); code != Errc::kOk) return error_of(code, header.detail);
     const auto* raw = reinterpret_cast<const uint8_t*>(payload.data());
     flatbuffers::Verifier verifier(raw, payload.size(), 4, 4);
     if (payload.size() < 16 || !verifier.VerifyBuffer<wire::DatagramsOpened>(nullptr)) return Errc::kBadSchema;
     const auto* opened = flatbuffers::GetRoot<wire::DatagramsOpened>(raw);
-    const auto pipe = transport_.open_datagrams(options_.address, opened->port());
+    // Datagrams may go through a device with an address of its own, and there by another way: the token holds for where they
+    // come from, which the way decides.
+    const bool elsewhere = opened->address() != nullptr && opened->address()->size() != 0;
+    const auto pipe = transport_.open_datagrams(elsewhere ? opened->address()->string_view() : std::string_view(options_.address), opened->port());
     if (!pipe) return pipe.error();
+    if (elsewhere && datagrams_from_.empty()) {
+        const std::string from = transport_.local_address(*pipe);
+        if (!from.empty()) {
+            transport_.close(*pipe);
+            ask_for_datagrams(from);
+            return false;
+        }
+    }
     // Where nothing else is asked for, what any path takes; else at most what this path and the box do.
     uint32_t bytes = options_.datagram_bytes != 0 ? options_.datagram_bytes : transport_.datagram_bytes(*pipe);
     bytes = std::min({bytes, opened->datagram_bytes_max(), kDatagramBytesMax});
     bytes = std::max(bytes / 8 * 8, kDatagramBytesMin);
     path_ = std::make_unique<DatagramPath>(transport_, *pipe, opened->session(),
                                            frame::DatagramToken{opened->token_high(), opened->token_low()}, bytes);
-    return {};
+    return true;
 }
 
 bool Connection::poll_datagrams(uint64_t now_ns) {

@@ -138,6 +138,15 @@ class TcpTransport final : public Transport {
         fds_.push_back(*fd);
         return PipeId{fds_.size()};
     }
+    std::string local_address(PipeId pipe) override {
+        sockaddr_storage name{};
+        socklen_t length = sizeof(name);
+        if (::getsockname(fd_of(pipe), reinterpret_cast<sockaddr*>(&name), &length) != 0) return {};
+        char text[INET6_ADDRSTRLEN] = {};
+        const void* ip = name.ss_family == AF_INET6 ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in6*>(&name)->sin6_addr)
+                                                    : &reinterpret_cast<const sockaddr_in*>(&name)->sin_addr;
+        return ::inet_ntop(name.ss_family, ip, text, sizeof(text)) == nullptr ? std::string() : std::string(text);
+    }
     uint32_t datagram_bytes(PipeId pipe) override { return udp_datagram_bytes(fd_of(pipe)); }
     Result<size_t> send_datagrams(PipeId pipe, std::span<const DatagramSlices> datagrams) override {
         return fd_of(pipe) < 0 ? Result<size_t>(Errc::kDisconnected) : send_udp(fd_of(pipe), datagrams);

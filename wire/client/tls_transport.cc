@@ -72,6 +72,7 @@ class TlsTransport final : public Transport {
     }
 
     Result<PipeId> open_datagrams(std::string_view address, uint16_t port) override { return below_->open_datagrams(address, port); }
+    std::string local_address(PipeId pipe) override { return below_->local_address(pipe); }
     uint32_t datagram_bytes(PipeId pipe) override { return below_->datagram_bytes(pipe); }
     Result<size_t> send_datagrams(PipeId pipe, std::span<const DatagramSlices> datagrams) override {
         return below_->send_datagrams(pipe, datagrams);

@@ -42,6 +42,8 @@ class Transport {
     // -- Datagrams; a transport need not have them. close() and wait() are for these pipes too.
     /// A socket that exchanges datagrams with one address. Errors: kUnavailable (this transport has none), kBadArgument, kIo.
     virtual Result<PipeId> open_datagrams(std::string_view /*address*/, uint16_t /*port*/) { return Errc::kUnavailable; }
+    /// The numeric address that what is sent comes from; empty: not known.
+    virtual std::string local_address(PipeId /*pipe*/) { return {}; }
     /// Largest datagram that the path is known to take.
     virtual uint32_t datagram_bytes(PipeId /*pipe*/) { return 0; }
     /// How many from the front were sent; fewer: no room now (wait() does not tell when there is again). Errors: kBadLength (the first is larger than the path takes; detail =

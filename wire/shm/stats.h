@@ -9,11 +9,12 @@
 
 #include "wire/base/errc.h"
 #include "wire/base/histogram.h"
+#include "wire/shm/nic_stats.h"
 
 namespace eagre::shm {
 
 inline constexpr uint64_t kStatsMagic = 0x3154415453474145;  // "EAGSTAT1"
-inline constexpr uint32_t kStatsVersion = 5;
+inline constexpr uint32_t kStatsVersion = 6;
 inline constexpr uint32_t kErrcSlots = 128;
 
 struct StatsHeader {
@@ -151,6 +152,7 @@ struct CoreStats {
     uint64_t relocated_bytes = 0;       // Moved by the cleaner.
     uint64_t segments_damaged = 0;      // Now: kept as they are because of damage.
     FeedStats feeds[kFeedSlots];
+    NicStats nic;
 };
 
 struct ShardStats {
