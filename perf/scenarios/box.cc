@@ -155,6 +155,9 @@ Result<JsonLine> read_stats(const std::string& path) {
             sum += shm::core_stats(mapping.base, core)->*member;
         line.add(name, sum);
     }
+    uint64_t busy_ns = 0;
+    for (uint32_t core = 0; core < header->core_count; ++core) busy_ns += shm::core_stats(mapping.base, core)->turn_ns.sum();
+    line.add("turn_busy_ns", busy_ns);  // Of turns that did something: what a core that polls has really worked.
     return line;
 }
 
