@@ -10,6 +10,7 @@
 #include <flatbuffers/flatbuffers.h>
 #include <sys/stat.h>
 
+#include "dataplane/io/packets/build.h"
 #include "wire/frame/batch.h"
 #include "wire/frame/datagram.h"
 #include "wire/frame/frame.h"
@@ -246,6 +247,39 @@ void write_gateway(const std::string& root) {
     write_text(texts, 5, R"({"mode":"ON_DEMAND","metrics":["IncomingBytes"]})");
 }
 
+// What a network device of ours would see: one frame of each kind.
+void write_packets(const std::string& root) {
+    using namespace io::packets;
+    Folder packets(root, "packet_fuzz");
+    const Host us{{std::byte{2}, std::byte{0}, std::byte{0}, std::byte{0}, std::byte{0}, std::byte{1}}, Ip4{0x0a000002}};
+    const Host peer{{std::byte{2}, std::byte{0}, std::byte{0}, std::byte{0}, std::byte{0}, std::byte{9}}, Ip4{0x0a000009}};
+    Bytes place(512, std::byte{0});
+    const auto put = [&](size_t bytes) { packets.write({place.begin(), place.begin() + static_cast<std::ptrdiff_t>(bytes)}); };
+    put(build_arp_request(place, peer, us.address));
+    put(build_arp_reply(place, peer, us));
+    build_udp_headers(place, {peer, us, 5000, 9000}, 100, 1);
+    put(kUdpFrameBytes + 100);
+    put(build_igmp2_report(place, peer, Ip4{0xef010101}));
+    const Ip4 sources[2] = {Ip4{0x0a000003}, Ip4{0x0a000004}};
+    put(build_igmp3_report(place, peer, Ip4{0xef010101}, RecordType::kIsInclude, sources));
+    // Queries of versions 2 and 3: a report's frame with another message, whose checksum the fuzzer mends.
+    size_t bytes = build_igmp2_report(place, peer, kAllHosts);
+    constexpr size_t kMessage = kEthernetBytes + kIpBytes + 4;
+    place[kMessage] = std::byte{0x11};
+    place[kMessage + 1] = std::byte{100};
+    store32(place, kMessage + 4, 0);
+    put(bytes);
+    bytes = build_igmp3_report(place, peer, Ip4{0xef010101}, RecordType::kIsInclude, sources);
+    place[kMessage] = std::byte{0x11};
+    place[kMessage + 1] = std::byte{0x9f};
+    store32(place, kMessage + 4, 0xef010101);
+    store16(place, kMessage + 10, 2);
+    put(bytes);
+    Bytes echo(40, std::byte{0x42});
+    echo[0] = std::byte{8};
+    put(build_echo_reply(place, peer, us, echo));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -259,5 +293,6 @@ int main(int argc, char** argv) {
     Schemas(argv[1]).write();
     write_gateway(argv[1]);
     write_feeds(argv[1]);
+    write_packets(argv[1]);
     return 0;
 }

@@ -56,6 +56,10 @@ void Appliance::start_dataplane() {
         arguments.insert(arguments.end(), {"--when-full", options_.when_full});
     if (options_.insecure) arguments.emplace_back("--insecure");
     arguments.insert(arguments.end(), {"--auth", options_.auth});
+    for (const std::string& nic : options_.nics) arguments.insert(arguments.end(), {"--nic", nic});
+    if (!options_.nic_address.empty()) arguments.insert(arguments.end(), {"--nic-address", options_.nic_address});
+    if (!options_.nic_gateway.empty()) arguments.insert(arguments.end(), {"--nic-gateway", options_.nic_gateway});
+    if (options_.nic_no_huge) arguments.emplace_back("--nic-no-huge");
     if (!options_.tls_cert.empty())
         arguments.insert(arguments.end(), {"--tls-cert", options_.tls_cert});
     if (!options_.tls_key.empty())

@@ -23,6 +23,10 @@ struct ApplianceOptions {
     uint16_t port = kPortDefault;  // 0: any free one.
     bool insecure = false;
     std::string auth = "off";
+    std::vector<std::string> nics;  // As eagred's --nic.
+    std::string nic_address;        // As eagred's; empty: none.
+    std::string nic_gateway;
+    bool nic_no_huge = false;
     std::string tls_cert;  // Both or neither.
     std::string tls_key;
     std::string wait = "adaptive";

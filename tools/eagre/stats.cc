@@ -9,6 +9,7 @@
 #include "tools/eagre/commands.h"
 #include "tools/eagre/feed_view.h"
 #include "tools/eagre/latency_json.h"
+#include "tools/eagre/nic_view.h"
 #include "tools/eagre/progress.h"
 #include "tools/eagre/signals.h"
 #include "tools/eagre/stats_view.h"
@@ -51,7 +52,7 @@ Json datagrams_json(const shm::CoreStats& core) {
     return json;
 }
 
-Json core_json(const StatsInterval& interval, uint32_t index) {
+Json core_figures(const StatsInterval& interval, uint32_t index) {
     const shm::CoreStats& core = interval.after.core(index);
     const auto rate = [&](uint64_t shm::CoreStats::*counter) {
         return interval.core_rate(index, counter);
@@ -93,6 +94,13 @@ Json core_json(const StatsInterval& interval, uint32_t index) {
             {"write_us", latency_json(core.write_ns)},
             {"sync_us", latency_json(core.sync_ns)},
             {"turn_us", latency_json(core.turn_ns)}};
+}
+
+Json core_json(const StatsInterval& interval, uint32_t index) {
+    Json json = core_figures(interval, index);
+    const shm::NicStats& nic = interval.after.core(index).nic;
+    if (nic.present != 0) json["nic"] = nic_json(nic);
+    return json;
 }
 
 std::string as_json(const StatsInterval& interval) {
@@ -182,7 +190,7 @@ std::string datagrams_text(const StatsSnapshot& now) {
 }
 
 std::string as_text(const StatsInterval& interval) {
-    std::string text = cores_text(interval) + datagrams_text(interval.after);
+    std::string text = cores_text(interval) + datagrams_text(interval.after) + nic_text(interval.after);
     Table shards({"shard", "stream", "in rec/s", "in", "out rec/s", "records", "next sequence",
                   "trim horizon"});
     const auto rates = interval.shard_rates();

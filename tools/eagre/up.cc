@@ -78,6 +78,15 @@ void add_up(CLI::App& app, int& status) {
         ->add_option("--auth", options->auth,
                      "on: nobody comes in without a key, see 'eagre key create' [off]")
         ->check(CLI::IsMember({"on", "off"}));
+    command
+        ->add_option("--nic", options->nics,
+                     "uring: datagrams through the kernel; dpdk:DEVICE: through a device of Eagre's own, a PCI address or a DPDK vdev "
+                     "(repeatable) [uring]")
+        ->allow_extra_args(false);
+    command->add_option("--nic-address", options->nic_address,
+                        "IPv4 address that Eagre answers to on that device, and its network: 10.0.0.5/24");
+    command->add_option("--nic-gateway", options->nic_gateway, "For those who are not on that network");
+    command->add_flag("--nic-no-huge", options->nic_no_huge, "That device without huge pages: slower, for trying it out");
     command->add_option("--tls-cert", options->tls_cert,
                         "Certificate (PEM, with its chain): TCP then speaks TLS 1.3 only");
     command->add_option("--tls-key", options->tls_key, "Its private key (PEM)");
@@ -126,6 +135,7 @@ void add_up(CLI::App& app, int& status) {
         "  eagre up --data /var/lib/eagre --cores 2-3 --wait spin\n"
         "  eagre up --data /var/lib/eagre --also /mnt/nvme1/eagre\n"
         "  eagre up --listen 0.0.0.0 --auth on        for those who have a key\n"
+        "  eagre up --auth on --nic dpdk:0000:03:00.0 --nic-address 10.0.0.5/24\n"
         "  eagre up --gateway=--region --gateway=eu-central-1\n"
         "  eagre up --listen 0.0.0.0 --insecure       on a network that you trust\n"
         "  eagre up --store-bytes-max 100G --when-full trim-oldest\n"

@@ -58,7 +58,10 @@ std::string start_environment(const NicOptions& options) {
         result = rte_eal_init(static_cast<int>(pointers.size()), pointers.data());
         why = rte_errno;
     }).join();
-    if (result >= 0) return {};
+    if (result >= 0) {
+        (void)::rmdir(rte_eal_get_runtime_dir());  // Empty: nothing is shared with other processes.
+        return {};
+    }
     std::string text = std::string("DPDK did not start: ") + rte_strerror(why);
     if (options.huge_pages && (why == ENOMEM || why == EACCES || why == ENOENT)) {
         text += "; huge pages may be missing (sysctl vm.nr_hugepages), or do without them: --nic-no-huge";
