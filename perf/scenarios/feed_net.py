@@ -52,9 +52,14 @@ def device(kind, net):
     return {"af_packet": f"net_af_packet0,iface={net.interface}", "af_xdp": f"net_af_xdp0,iface={net.interface},busy_budget=0"}[kind]
 
 
+def no_huge_pages():
+    with open("/proc/sys/vm/nr_hugepages", encoding="ascii") as file:
+        return int(file.read()) < 128
+
+
 def nic_flags(kind, net):
     """Of eagred. Kernel sockets: none."""
-    return [] if kind == "uring" else ["--nic", "dpdk:" + device(kind, net), "--nic-address", BOX + "/24", "--insecure"]
+    return [] if kind == "uring" else ["--nic", "dpdk:" + device(kind, net), "--nic-address", BOX + "/24", "--insecure", *(["--nic-no-huge"] if no_huge_pages() else [])]
 
 
 class FeedBox(Server):
@@ -124,7 +129,7 @@ class Sink(Server):
     """The program that only counts."""
 
     def __init__(self, bench, net, kind, lines, seconds):
-        nic = [] if kind == "uring" else ["--nic", device(kind, net), "--nic-address", BOX]
+        nic = [] if kind == "uring" else ["--nic", device(kind, net), "--nic-address", BOX, *(["--no-huge"] if no_huge_pages() else [])]
         command = ["ip", "netns", "exec", net.box, bench.binary("feed_sink"), "--cpu", str(SERVER_CPU), "--seconds", str(seconds), "--root", bench.folder("sink"), *nic]
         for line in lines:
             command += ["--udp", line]
