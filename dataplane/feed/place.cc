@@ -48,6 +48,8 @@ bool Place::flush_due(uint64_t now_ns) const {
     if (!aside_.empty()) return true;
     if (dirty_.empty()) return false;
     if (pending_bytes_ >= kFlushBytes || now_ns >= since_ns_ + kFlushNs) return true;
+    const uint64_t gathered_ns = now_ns - flushed_ns_;
+    if (pending_records_ * 1'000'000'000 >= kGatherRatePerS * gathered_ns && now_ns < since_ns_ + kGatherNs) return false;
     // What would be stored now could not be written before the device has finished: better gather, a larger batch costs less.
     return journal_ == nullptr || !journal_->busy() || journal_->durable() != flushed_durable_;
 }
@@ -155,6 +157,7 @@ bool Place::store(std::span<const View> views, ProducerId producer, uint64_t num
     blocked_ = check(views, bytes, count);
     if (blocked_.code != Errc::kOk) return false;
     flushed_durable_ = journal_->durable();
+    flushed_ns_ = now_ns_;
     if (count == 0) return true;
     Outstanding& outstanding = outstanding_.emplace_back();
     for (const View& view : views) {
