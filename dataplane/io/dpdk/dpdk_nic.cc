@@ -53,6 +53,20 @@ std::string connect_cores(NicShared& shared) {
     return {};
 }
 
+// What a core without a queue said last (that it leaves a group) and nobody was there to send any more.
+void send_last_words(NicShared& shared) {
+    for (uint32_t core = 0; core < shared.core_count; ++core) {
+        rte_ring* ring = shared.transmit_rings[core].get();
+        if (ring == nullptr) continue;
+        const NicQueue& queue = shared.queues[shared.transmit_queue[core]];
+        void* frame = nullptr;
+        while (rte_ring_sc_dequeue(ring, &frame) == 0) {
+            auto* each = static_cast<rte_mbuf*>(frame);
+            if (rte_eth_tx_burst(shared.devices[queue.device].port, queue.queue, &each, 1) == 0) rte_pktmbuf_free(each);
+        }
+    }
+}
+
 }  // namespace
 
 DpdkNic::DpdkNic(std::unique_ptr<NicShared> shared) : shared_(std::move(shared)) {}
@@ -72,6 +86,7 @@ std::unique_ptr<Nic> DpdkNic::start(const NicOptions& options, std::string& why)
 }
 
 DpdkNic::~DpdkNic() {
+    send_last_words(*shared_);
     stop_devices(*shared_);
     (void)rte_eal_cleanup();
 }
