@@ -65,7 +65,7 @@ def nic_flags(kind, net):
 class FeedBox(Server):
     """eagred in the box's namespace, with a feed."""
 
-    def __init__(self, bench, name, net, kind, lines, framing="raw", key="bytes:0:2", shards=4, wait="spin", **flags):
+    def __init__(self, bench, name, net, kind, lines, framing="raw", key="bytes:0:2", shards=4, wait="spin", retention="5s", **flags):
         self.data, self.name_of_run = bench.folder(name), name
         settings = {"cores": SERVER_CPU, "wait": wait, "sched": "idle" if wait == "spin" else "other", "ready_segments": 12, **flags}
         command = ["ip", "netns", "exec", net.box, bench.binary("eagred"), "--data", self.data, "--port", "0", *nic_flags(kind, net)]
@@ -75,7 +75,7 @@ class FeedBox(Server):
         self.wait_until(lambda: os.path.exists(os.path.join(self.data, "ports")), "to serve")
         control = Server(bench, "eagre-control", [bench.binary("eagre-control"), "--data", self.data], os.path.join(bench.root_folder, f"{name}-control.log"))
         try:
-            self.wait_until(lambda: self.cli("stream", "create", "feed", "--shards", shards, "--retention", "5s"), "a stream")
+            self.wait_until(lambda: self.cli("stream", "create", "feed", "--shards", shards, "--retention", retention), "a stream")
             more = [part for line in lines for part in ("--udp", line)]
             if not self.cli("feed", "add", "f", "--stream", "feed", *more, "--framing", framing, "--key", key):
                 raise BenchError(f"no feed: {self.last}\n{self.said()[-800:]}")

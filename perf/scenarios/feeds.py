@@ -12,7 +12,7 @@ from report.figures import Figure
 from scenarios.feed_net import BOX, FeedBox, Net, Sink, blast, warm
 
 BYTES = 256
-BELOW_LOSS = 100_000
+BELOW_LOSS = 250_000
 FAST = 300_000
 PACED = 50_000
 LINE = f"{BOX}:5400"
@@ -25,6 +25,11 @@ def capture(bench, box, net, rate):
     after = box.stats()
     count = after["feed"]["records_durable"] - before["feed"]["records_durable"]
     return {"sent": sent["sent"], "stored": count, "ns": (after["turn_busy_ns"] - before["turn_busy_ns"]) / max(count, 1), "late_us": sent["late_us_max"]}
+
+
+def lost_figure(kind, lost):
+    return Figure(f"feed_lost_{kind}", f"{kind}: lost at 300,000 datagrams/s", [sample["sent"] - sample["stored"] for sample in lost],
+                  goal=None if kind == "af_packet" else 0, at_least=False, note=f"of {lost[0]['sent']:,} in each round, most {max(s['sent'] - s['stored'] for s in lost)}")
 
 
 def measure_nic(bench, kind):
@@ -40,18 +45,18 @@ def measure_nic(bench, kind):
                       f"at 300,000/s {lost[-1]['ns']:.0f} ns, lost {lost[-1]['sent'] - lost[-1]['stored']} of {lost[-1]['sent']}")
         box.end()
     with Net(kernel=kind == "uring") as net:
-        for _ in range(bench.options.rounds):
+        for _ in range(0 if kind == "uring" else bench.options.rounds):
             sink = Sink(bench, net, kind, [LINE], bench.options.seconds + 1.5)
             warm(bench, net, LINE)
             blast(bench, net, "--to", LINE, "--bytes", BYTES, "--rate", BELOW_LOSS)
             only.append(sink.result()["ns_per_datagram"])
+    if kind == "uring":  # A program that waits wakes for each datagram: nothing to compare with.
+        return [Figure("feed_ns_uring", "kernel sockets: CPU of a datagram to durable, 250,000/s", [sample["ns"] for sample in cost], unit="ns"), lost_figure(kind, lost)]
     own = sorted(only)[len(only) // 2]
-    goal = None if kind == "uring" else 250
-    return [Figure(f"feed_cost_{kind}", f"{kind}: CPU of a datagram to durable beyond a program that only counts it, 100,000/s", [sample["ns"] - own for sample in cost],
-                   goal=goal, at_least=False, unit="ns", note=f"{sorted(s['ns'] for s in cost)[len(cost) // 2]:.0f} against {own:.0f}; at 300,000/s {sorted(s['ns'] for s in lost)[len(lost) // 2]:.0f}",
+    return [Figure(f"feed_cost_{kind}", f"{kind}: CPU of a datagram to durable beyond a program that only counts it, 250,000/s", [sample["ns"] - own for sample in cost],
+                   goal=250, at_least=False, unit="ns", note=f"{sorted(s['ns'] for s in cost)[len(cost) // 2]:.0f} against {own:.0f}; at 300,000/s {sorted(s['ns'] for s in lost)[len(lost) // 2]:.0f}",
                    details={"only_counting_ns": only}),
-            Figure(f"feed_lost_{kind}", f"{kind}: lost at 300,000 datagrams/s", [sample["sent"] - sample["stored"] for sample in lost],
-                   goal=None if kind == "af_packet" else 0, at_least=False, unit="", note=f"of {lost[0]['sent']:,} in each round, most {max(s['sent'] - s['stored'] for s in lost)}")]
+            lost_figure(kind, lost)]
 
 
 def measure_latency(bench):
