@@ -23,9 +23,9 @@ PAGES = "/proc/sys/vm/nr_hugepages"
 class NicBox(box.Box):
     """An eagred inside the server's namespace."""
 
-    def __init__(self, network, devices, cores, huge):
+    def __init__(self, network, devices, cores, huge, listen):
         super().__init__(cores=cores)
-        self.network, self.options = network, ["--listen", TCP_SERVER, "--insecure", "--nic-address", ADDRESS]
+        self.network, self.options = network, ["--listen", listen, "--insecure", "--nic-address", ADDRESS]
         for device in devices:
             self.options += ["--nic", "dpdk:" + device]
         self.options += [] if huge else ["--nic-no-huge"]
@@ -96,10 +96,10 @@ class Nic(unittest.TestCase):
         if (os.cpu_count() or 1) < count:
             self.skipTest(f"{count} CPUs")
 
-    def box(self, network, devices, cores="0", huge=False):
+    def box(self, network, devices, cores="0", huge=False, listen=TCP_SERVER):
         if huge:
             self.need_pages()
-        made = NicBox(network, devices, cores, huge)
+        made = NicBox(network, devices, cores, huge, listen)
         self.addCleanup(made.__exit__)
         self.start(made)
         return made
@@ -197,6 +197,70 @@ class Nic(unittest.TestCase):
         devices = [f"net_af_xdp{queue},iface=nic0,start_queue={queue},busy_budget=0" for queue in (0, 1)]
         made = self.box(network, devices, "0,1", huge=True)
         self.round_trip(made)
+        self.assertEqual(made.eagred.stop(), 0)
+
+    def feed(self, made, name):
+        return json.loads(must(EAGRE, "feed", "describe", name, "--json", "--data", made.data))["stats"]
+
+    def test_a_feed_on_two_lines_and_a_kill(self):
+        self.need_cores(2)
+        network = self.network()
+        made = self.box(network, [AF_XDP], "0,1")
+        must(EAGRE, "stream", "create", "ticks", "--shards", "4", "--data", made.data)
+        lines = [f"{NIC_SERVER}:5400", f"{NIC_SERVER}:5401"]
+        must(EAGRE, "feed", "add", "itch", "--stream", "ticks", "--udp", lines[0], "--udp", lines[1], "--framing", "moldudp64", "--key", "bytes:1:2",
+             "--data", made.data)
+        network.send("echo")
+
+        def play(first, session, *more):
+            return json.loads(network.in_client(EAGRE, "feed", "generate", "--to", lines[0], "--to", lines[1], "--rate", "50000", "--messages", "30000",
+                                                "--first", str(first), "--session", session, "--json", *more))
+        sent = play(1, "DAY", "--drop", "5")
+        self.assertGreater(sent["lost_messages"], 0)
+        self.wait_until(lambda: self.feed(made, "itch")["durable_sequence"] == 30_001, "the feed is durable")
+        stats = self.feed(made, "itch")
+        self.assertEqual(stats["records"] + stats["gap_messages"], 30_000, stats)
+        self.assertGreaterEqual(stats["gap_messages"], sent["lost_messages"])
+        # What was durable before the kill is not stored again, what goes by meanwhile is told as missing.
+        made.eagred.kill()
+        made.control.kill()
+        os.remove(made.path("ports"))
+        play(30_001, "DAY")
+        self.start(made)
+        network.send("echo")
+        play(29_001, "DAY")  # The last 1,000 again; then what went by, which can still be had.
+        self.wait_until(lambda: self.feed(made, "itch")["durable_sequence"] == 59_001, "the feed goes on")
+        # What a machine that pauses had no room for is told as missing, as what the lines lose.
+        before = self.feed(made, "itch")
+        self.assertEqual(before["records"] + before["gap_messages"], 29_000, before)
+        self.assertTrue(before["gap_messages"] == 0 or sum(line["overflowed"] for line in before["lines"]) > 0 or sum(core["missed"] for core in made.nic()) > 0, before)
+        play(60_001, "DAY")
+        self.wait_until(lambda: self.feed(made, "itch")["durable_sequence"] == 90_001, "the feed goes on behind a gap")
+        after = self.feed(made, "itch")
+        self.assertEqual(after["records"] + after["gap_messages"], 60_000)
+        self.assertGreaterEqual(after["gap_messages"], before["gap_messages"] + 1000)
+        everything = network.in_client(EAGRE, "tail", "ticks", "--from", "trim_horizon", "--no-follow", "--format", "json", *made.target()).splitlines()
+        numbers = collections.Counter(record["source_sequence"] for record in map(json.loads, everything) if not record.get("gap"))
+        self.assertEqual((max(numbers.values()), len(numbers)), (1, 90_000 - stats["gap_messages"] - after["gap_messages"]))
+        self.assertEqual(made.eagred.stop(), 0)
+
+    def test_feeds_of_groups_behind_a_switch(self):
+        network = self.network(switch=True)
+        must("ip", "-n", network.server, "link", "set", "lo", "up")
+        made = self.box(network, [AF_PACKET], listen="127.0.0.1")
+        must(EAGRE, "stream", "create", "s", "--shards", "1", "--data", made.data)
+        for name, group, more in (("any", "239.1.1.1:7001", []), ("ours", "239.1.1.2:7002", ["--source", "10.89.0.1"]), ("theirs", "239.1.1.2:7002", ["--source", "10.89.0.77"])):
+            must(EAGRE, "feed", "add", name, "--stream", "s", "--udp", group, *more, "--framing", "raw", "--data", made.data)
+        self.wait_until(lambda: "239.1.1.1" in network.groups() and "239.1.1.2" in network.groups(), "the switch has heard our reports")
+        network.send("echo")
+
+        def both_have_come():
+            network.send("numbered", targets=[("239.1.1.1", 7001), ("239.1.1.2", 7002)], count=200)
+            return all(self.feed(made, name)["records_durable"] >= 200 for name in ("any", "ours"))
+        self.wait_until(both_have_come, "both groups")
+        self.assertEqual(self.feed(made, "theirs")["records"], 0)
+        must(EAGRE, "feed", "remove", "any", "--data", made.data)
+        self.wait_until(lambda: "239.1.1.1" not in network.groups(), "the switch has heard that we left")
         self.assertEqual(made.eagred.stop(), 0)
 
     def test_inlets_behind_a_switch_that_wants_igmp(self):
