@@ -107,7 +107,7 @@ class Box(Server):
         settings.update({key: value for key in ("wait", "sched") if (value := getattr(bench.options, key)) is not None})
         command = [bench.binary("eagred"), "--data", self.data, "--listen", "127.0.0.1", "--port", str(self.port)]
         for key, value in settings.items():
-            command += ["--" + key.replace("_", "-"), str(value)]
+            command += ["--" + key.replace("_", "-"), *([] if value is None else [str(value)])]  # None: a switch.
         super().__init__(bench, name, command, os.path.join(bench.root_folder, f"{name}-{self.started_ns}.log"))
         if shards is not None:
             self._create(shards, retention_ms, idle_shards)

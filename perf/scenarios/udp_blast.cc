@@ -19,6 +19,7 @@ using frame::FrameKind;
 
 constexpr uint32_t kSlotBits = 20;
 constexpr uint64_t kIdleNs = 1'000'000;
+constexpr uint64_t kLooseQueued = 64;
 
 // One producer of one shard, and its batches on their way.
 struct Lane {
@@ -36,8 +37,8 @@ struct Slot {
 
 class UdpBlast final : public client::ConnectionEvents {
   public:
-    explicit UdpBlast(const UdpBlastOptions& options)
-        : options_(options), pool_(options.pool), transport_(client::make_tcp_transport()) {}
+    explicit UdpBlast(UdpBlastOptions options)
+        : options_(std::move(options)), pool_(options_.pool), transport_(options_.transport != nullptr ? std::move(options_.transport) : client::make_tcp_transport()) {}
 
     Status prepare() {
         client_options_.port = options_.port;
@@ -48,7 +49,7 @@ class UdpBlast final : public client::ConnectionEvents {
         uint64_t cursor = 0;
         for (const client::ShardDescription& shard : stream->shards) {
             for (uint32_t i = 0; i < options_.producer_count; ++i) {
-                lanes_.push_back({shard.id.value, transport_->random() | 1, 0, stream->map_version});
+                lanes_.push_back({shard.id.value, options_.loose ? 0 : transport_->random() | 1, 0, stream->map_version});
                 for (uint32_t batch = 0; batch < kProducerWindow; ++batch) {
                     if (Status made = make_slot(shard.range, cursor); !made) return made;
                 }
@@ -71,6 +72,7 @@ class UdpBlast final : public client::ConnectionEvents {
         const uint64_t cpu_ns = thread_cpu_ns();
         const uint64_t counted_ns = monotonic_ns();
         if (!poll_until(end_ns)) return error_;
+        if (options_.loose) return loose_report();
         const double seconds = static_cast<double>(monotonic_ns() - counted_ns) / 1e9;
         const client::DatagramPathStats& path = connection_->datagrams()->stats();
         JsonLine line;
@@ -88,7 +90,8 @@ class UdpBlast final : public client::ConnectionEvents {
     }
 
     void on_ready(uint32_t, const std::vector<uint16_t>&, uint64_t) override {
-        for (size_t slot = 0; slot < slots_.size(); ++slot) send(slot);
+        ready_ns_ = monotonic_ns();
+        for (size_t slot = 0; !options_.loose && slot < slots_.size(); ++slot) send(slot);
     }
     void on_lost(uint32_t, Error why) override { error_ = why; }
     void on_frame(uint32_t, const FrameHeader& header, std::span<const std::byte>) override {
@@ -141,7 +144,8 @@ class UdpBlast final : public client::ConnectionEvents {
         header.correlation = slot.correlation = (++serial_ << kSlotBits) | index;
         header.shard = lane.shard;
         header.detail = lane.producer_id;
-        header.number = lane.next_number++;
+        header.number = options_.loose ? 0 : lane.next_number++;
+        if (options_.loose) header.flags = static_cast<uint16_t>(frame::AckMode::kNone);
         header.sequence = lane.map_version;
         frame::seal_header(header);
         std::memcpy(bytes, &header, sizeof(header));
@@ -150,10 +154,24 @@ class UdpBlast final : public client::ConnectionEvents {
 
     bool poll_until(uint64_t end_ns) {
         for (uint64_t now = monotonic_ns(); now < end_ns; now = monotonic_ns()) {
-            if (!connection_->poll(now)) transport_->wait(kIdleNs);
+            // So many wait at most: what a device's ring takes at once.
+            while (options_.loose && ready_ns_ != 0 && pushed_ < connection_->datagrams()->stats().loose_count + kLooseQueued) {
+                send(pushed_++ % slots_.size());
+            }
+            if (!connection_->poll(now)) transport_->wait(options_.loose ? 0 : kIdleNs);
             if (error_.code != Errc::kOk) return false;
         }
         return true;
+    }
+
+    Result<JsonLine> loose_report() {
+        const uint64_t sent = connection_->datagrams()->stats().loose_count;
+        JsonLine line;
+        line.add("sent", sent)
+            .add("seconds", static_cast<double>(monotonic_ns() - ready_ns_) / 1e9)
+            .add("frame_bytes", static_cast<uint64_t>(slots_.front().frame->bytes.size()))
+            .add("generator_cpu_share", 1.0);
+        return line;
     }
 
     UdpBlastOptions options_;
@@ -165,14 +183,16 @@ class UdpBlast final : public client::ConnectionEvents {
     std::unique_ptr<client::Connection> connection_;
     Error error_;
     uint64_t serial_ = 0;
+    uint64_t ready_ns_ = 0;
+    uint64_t pushed_ = 0;
     uint64_t records_ = 0;
     uint64_t batches_ = 0;
 };
 
 }  // namespace
 
-Result<JsonLine> run_udp_blast(const UdpBlastOptions& options) {
-    UdpBlast blast(options);
+Result<JsonLine> run_udp_blast(UdpBlastOptions options) {
+    UdpBlast blast(std::move(options));
     if (Status prepared = blast.prepare(); !prepared) return prepared.error();
     return blast.run();
 }

@@ -1,10 +1,14 @@
 // perf_udp_blast: prebuilt batches by acknowledged datagrams; see udp_blast.h.
+#include <algorithm>
 #include <cstdio>
 #include <string>
 
 #include <CLI/CLI.hpp>
 
 #include "perf/ceilings/machine.h"
+#if EAGRE_HAVE_DPDK
+#include "perf/scenarios/nic_transport.h"
+#endif
 #include "perf/scenarios/udp_blast.h"
 #include "wire/base/errc.h"
 
@@ -24,9 +28,24 @@ int main(int argc, char** argv) {
     app.add_option("--seconds", options.seconds, "Seconds that count");
     app.add_option("--keys", options.pool.key_count, "Distinct partition keys");
     app.add_option("--record-bytes", options.pool.data_bytes, "Data of a record");
+    app.add_flag("--loose", options.loose, "Fire and forget");
+    std::string nic;
+    std::string nic_address;
+    app.add_option("--nic", nic, "Send through this device, as DPDK names it");
+    app.add_option("--nic-address", nic_address, "Our IPv4 address there");
     CLI11_PARSE(app, argc, argv);
+    if (!nic.empty()) {
+        std::string why = "built without DPDK";
+#if EAGRE_HAVE_DPDK
+        options.transport = eagre::perf::make_nic_transport(nic, nic_address, static_cast<uint32_t>(std::max(cpu, 0)), why);
+#endif
+        if (options.transport == nullptr) {
+            std::fprintf(stderr, "perf_udp_blast: %s\n", why.c_str());
+            return 1;
+        }
+    }
     if (cpu >= 0) eagre::perf::pin_to_cpu(static_cast<uint32_t>(cpu));
-    const auto line = eagre::perf::run_udp_blast(options);
+    const auto line = eagre::perf::run_udp_blast(std::move(options));
     if (!line) {
         std::fprintf(stderr, "perf_udp_blast: %s (detail %llu)\n", std::string(eagre::errc_name(line.error().code)).c_str(),
                      static_cast<unsigned long long>(line.error().detail));

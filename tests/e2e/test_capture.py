@@ -151,6 +151,8 @@ class Capture(unittest.TestCase):
             said = self.eagre("feed", "add", "g", "--stream", "s", "--udp", f"127.0.0.1:{port + 1}", "--framing", "raw", status=1)
             self.assertIn("PortInUse", said)
             self.assertIn("eagre feed remove g", said)
+            self.assertRegex(subprocess.run([EAGRE, "doctor", "--no-measure", "--data", self.box.data], capture_output=True, text=True, timeout=60).stdout,
+                             r"g +.*cannot listen: PortInUse \(Address already in use\)")
         self.wait_for(lambda: self.stats("g")["state"] == "listening", "the port is free again, and the feed tries once a second")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
             out.sendto(b"one", ("127.0.0.1", port))

@@ -8,6 +8,7 @@
 
 #include "tools/eagre/commands.h"
 #include "tools/eagre/doctor/doctor.h"
+#include "tools/eagre/feed_view.h"
 #include "tools/eagre/inspect/directory_lock.h"
 #include "tools/eagre/nic_view.h"
 #include "tools/eagre/progress.h"
@@ -84,6 +85,7 @@ int visit(const DoctorArguments& arguments) {
                           "running here: it and the measurements disturb each other",
                           "measure before 'eagre up'"});
     for (Check& check : nic_checks(arguments.target.stats_file())) checks.push_back(std::move(check));
+    for (Check& check : feed_checks(arguments.target.stats_file())) checks.push_back(std::move(check));
     if (arguments.json)
         print_json(checks);
     else

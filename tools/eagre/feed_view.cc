@@ -1,10 +1,12 @@
 #include "tools/eagre/feed_view.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include <fmt/format.h>
 
 #include "tools/eagre/latency_json.h"
+#include "tools/eagre/progress.h"
 #include "tools/eagre/text.h"
 
 namespace eagre::cli {
@@ -107,6 +109,44 @@ std::string feeds_text(const shm::StatsSnapshot& now) {
                    durable.count() == 0 ? "-" : duration_text(durable.max())});
     });
     return table.empty() ? std::string() : table.text();
+}
+
+doctor::Checks feed_checks(const shm::FeedStats& feed) {
+    using doctor::Grade;
+    doctor::Checks checks;
+    const std::string name(shm::text_of(feed.name, sizeof(feed.name)));
+    const auto found = [&](Grade grade, const std::string& what, const std::string& mend) { checks.push_back({"feed", name, grade, what, mend}); };
+    const auto why = static_cast<Errc>(feed.error);
+    switch (static_cast<shm::FeedState>(feed.state)) {
+        case shm::FeedState::kRefused:
+            found(Grade::kBad, fmt::format("cannot listen: {}{}", errc_name(why), feed.os_errno != 0 ? fmt::format(" ({})", std::strerror(static_cast<int>(feed.os_errno))) : ""),
+                  "its address and --interface: 'eagre feed describe " + name + "'; who else listens: ss -ulnp");
+            break;
+        case shm::FeedState::kBlocked:
+            found(Grade::kBad, fmt::format("nothing can be stored: {}", errc_name(why)), std::string(errc_advice(why)));
+            break;
+        case shm::FeedState::kNoStream:
+            found(Grade::kBad, "its stream is not there", "eagre feed remove " + name + ", or create the stream and add the feed anew");
+            break;
+        default:
+            break;
+    }
+    if (const uint64_t lost = feed_overflowed(feed); lost > 0)
+        found(Grade::kWarn, grouped(lost) + " datagrams dropped: its socket was full", "CAP_NET_ADMIN for eagred or a larger net.core.rmem_max, a core of its own (--wait spin), or --nic dpdk:...");
+    if (feed.gap_messages > 0)
+        found(Grade::kWarn, grouped(feed.gap_messages) + " messages missing on all lines", "the path to here; a longer --window-ms where the lines are far apart");
+    if (checks.empty()) found(Grade::kGood, grouped(feed.records) + " records, none missing", "");
+    return checks;
+}
+
+doctor::Checks feed_checks(const std::string& stats_path) {
+    doctor::Checks all;
+    const auto now = shm::StatsSnapshot::read(stats_path, monotonic_ns());
+    if (!now || !now->alive()) return all;
+    for_each_feed(*now, [&](uint32_t, const shm::FeedStats& feed) {
+        for (doctor::Check& check : feed_checks(feed)) all.push_back(std::move(check));
+    });
+    return all;
 }
 
 }  // namespace eagre::cli

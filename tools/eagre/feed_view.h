@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tools/eagre/doctor/check.h"
 #include "wire/shm/stats_snapshot.h"
 
 namespace eagre::cli {
@@ -20,5 +21,10 @@ nlohmann::ordered_json feed_json(const shm::FeedStats& feed);
 nlohmann::ordered_json feeds_json(const shm::StatsSnapshot& now);
 /// A table; empty where there is no feed.
 std::string feeds_text(const shm::StatsSnapshot& now);
+
+/// Rows for the doctor, one or more a feed: none when no eagred runs there, or when it has no feeds.
+doctor::Checks feed_checks(const std::string& stats_path);
+/// The same of one feed.
+doctor::Checks feed_checks(const shm::FeedStats& feed);
 
 }  // namespace eagre::cli
