@@ -133,7 +133,7 @@ std::string explain(const admin::Request& request, Error error, bool waiting, bo
             subject);
     }
     if (request.op == AdminOp::AddFeed && error.code == Errc::kBadArgument) text = fmt::format("AddFeed: {}.", feeds::check(request.feed));
-    if ((request.op == AdminOp::RemoveFeed || request.op == AdminOp::PauseFeed) && waiting && error.code != Errc::kUnknownFeed) {
+    if ((request.op == AdminOp::RemoveFeed || request.op == AdminOp::PauseFeed || request.op == AdminOp::ResumeFeed) && waiting && error.code != Errc::kUnknownFeed) {
         text = fmt::format("{}{}: written down, but the dataplane has not confirmed it; it will be told as soon as it answers.",
                            wire::EnumNameAdminOp(request.op), subject);
     }

@@ -1,6 +1,9 @@
 // Feeds: what operators ask becomes a change of the catalogue, and the dataplane is told the whole set. A request is answered kOk when the set is
 // durable there: what was added captures from then on whatever becomes of us, what was removed does not come back.
 #include <algorithm>
+#include <array>
+
+#include <arpa/inet.h>
 
 #include "control/controller.h"
 #include "control/log/log.h"
@@ -14,17 +17,23 @@ using wire::AdminOp;
 // Ids are part of the ids that a feed stores under (dataplane/feed/resume.h): 19 bits.
 constexpr uint32_t kFeedIdMax = (1U << 19U) - 1;
 
-bool is_group(const std::string& address) {
-    if (address.find(':') != std::string::npos) return address.starts_with("ff") || address.starts_with("FF");
-    const int first = std::atoi(address.c_str());
-    return first >= 224 && first < 240;
+/// Of an address of one host, however it is written; empty for a group.
+std::string unicast_bytes(const std::string& address) {
+    std::array<char, 16> bytes{};
+    if (inet_pton(AF_INET, address.c_str(), bytes.data()) == 1) {
+        const auto first = static_cast<unsigned char>(bytes[0]);
+        return first >= 224 && first < 240 ? std::string() : std::string(bytes.data(), 4);
+    }
+    if (inet_pton(AF_INET6, address.c_str(), bytes.data()) != 1 || bytes[0] == '\xff') return {};
+    return {bytes.data(), 16};
 }
 
 /// Two feeds may listen to one group, not to one port of ours.
 bool share_a_port(const feeds::FeedSpec& a, const feeds::FeedSpec& b) {
     for (const feeds::FeedLine& mine : a.lines) {
         for (const feeds::FeedLine& theirs : b.lines) {
-            if (!is_group(mine.address) && mine.address == theirs.address && mine.port == theirs.port) return true;
+            const std::string host = unicast_bytes(mine.address);
+            if (!host.empty() && host == unicast_bytes(theirs.address) && mine.port == theirs.port) return true;
         }
     }
     return false;

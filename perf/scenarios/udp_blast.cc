@@ -138,6 +138,7 @@ class UdpBlast final : public client::ConnectionEvents {
     void send(size_t index) {
         Slot& slot = slots_[index];
         Lane& lane = lanes_[slot.lane];
+        if (options_.loose && slot.correlation != 0) return connection_->push_shared(slot.frame);  // Nothing in it changes.
         auto* bytes = const_cast<std::byte*>(slot.frame->bytes.data());
         FrameHeader header;
         std::memcpy(&header, bytes, sizeof(header));

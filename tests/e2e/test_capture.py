@@ -252,6 +252,12 @@ class Capture(unittest.TestCase):
         self.assertEqual(len([data for data in got if data.startswith("k,")]), 5)
         stats = self.stats("f")
         self.assertGreaterEqual(stats["lines"][0]["broken"], 3)
+        # A session of bytes that are no text, believed at its second datagram: shown, not printed as it is.
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+            for _ in range(2):
+                out.sendto(struct.pack(">10sQH", b"\xff\x1b[31mBAD  ", 1, 1) + b"\0\1x", ("127.0.0.1", port))
+        self.wait_for(lambda: self.stats("f")["session"] == "??[31mBAD", "the session is shown")
+        self.eagre("stats", "--json", "--interval", "0.05")
         self.assertTrue(self.box.eagred.running())
 
 

@@ -52,6 +52,14 @@ std::string feed_state_text(const shm::FeedStats& feed) {
     return "-";
 }
 
+std::string feed_session_text(const shm::FeedStats& feed) {
+    std::string text(shm::text_of(feed.session, sizeof(feed.session)));
+    for (char& c : text) {
+        if (c < ' ' || c > '~') c = '?';
+    }
+    return text;
+}
+
 uint64_t feed_overflowed(const shm::FeedStats& feed) {
     uint64_t sum = 0;
     for (const shm::FeedLineStats& line : feed.lines) sum += line.overflowed;
@@ -71,7 +79,7 @@ Json feed_json(const shm::FeedStats& feed) {
                  {"unstored", feed.unstored},
                  {"wild", feed.wild},
                  {"sessions", feed.sessions},
-                 {"session", std::string(shm::text_of(feed.session, sizeof(feed.session)))},
+                 {"session", feed_session_text(feed)},
                  {"next_sequence", feed.next_sequence},
                  {"durable_sequence", feed.durable_sequence},
                  {"waiting_bytes", feed.waiting_bytes},

@@ -14,6 +14,8 @@ namespace eagre::cli {
 const shm::FeedStats* find_feed(const shm::StatsSnapshot& now, uint32_t id);
 /// "listening", "paused", "refused: PortInUse", ...
 std::string feed_state_text(const shm::FeedStats& feed);
+/// A stranger's bytes, for screens and JSON: whatever is no printable ASCII shows as '?'.
+std::string feed_session_text(const shm::FeedStats& feed);
 /// Datagrams that its sockets had no room for.
 uint64_t feed_overflowed(const shm::FeedStats& feed);
 nlohmann::ordered_json feed_json(const shm::FeedStats& feed);

@@ -8,7 +8,6 @@
 #include "tools/eagre/commands.h"
 #include "tools/eagre/group_text.h"
 #include "tools/eagre/position.h"
-#include "tools/eagre/stream_changes.h"
 #include "tools/eagre/target.h"
 #include "tools/eagre/text.h"
 

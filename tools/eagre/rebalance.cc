@@ -75,14 +75,9 @@ Json to_json(const Moves& moves, const client::BoxPlaces& places, size_t moved) 
     return json;
 }
 
-[[noreturn]] void refuse(const client::ControlClient& control, const Error& error) {
-    if (control.message().empty()) fail("rebalance", error);
-    throw std::runtime_error(fmt::format("{} ({})", control.message(), errc_name(error.code)));
-}
-
 Moves plan(client::ControlClient& control) {
     auto moves = control.plan_rebalance();
-    if (!moves) refuse(control, moves.error());
+    if (!moves) refuse("rebalance", control, moves.error());
     return std::move(*moves);
 }
 
@@ -116,7 +111,7 @@ void rebalance(const RebalanceOptions& options) {
             if (Signals::wait(kBusyNs)) break;
         } else {
             progress.clear();
-            refuse(*control, done.error());
+            refuse("rebalance", *control, done.error());
         }
         moves = plan(*control);
     }

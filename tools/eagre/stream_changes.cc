@@ -66,12 +66,6 @@ void untag(const ChangeOptions& options) {
 
 }  // namespace
 
-[[noreturn]] void refuse(const std::string& what, const client::ControlClient& control,
-                         const Error& error) {
-    if (control.message().empty()) fail(what, error);
-    throw std::runtime_error(fmt::format("{} ({})", control.message(), errc_name(error.code)));
-}
-
 void LimitOptions::add(CLI::App& command) {
     command.add_option("--retention", retention, "How long records stay: 90s, 15m, 24h, 7d [24h]");
     command.add_option("--retention-bytes", retention_bytes,

@@ -1,5 +1,5 @@
 #pragma once
-// What `eagre stream create`, `set`, `tag` and `untag` share: limits and tags on a command line, refusals.
+// What `eagre stream create`, `set`, `tag` and `untag` share: limits and tags on a command line.
 
 #include <string>
 #include <vector>
@@ -9,10 +9,6 @@
 #include "wire/client/control_client.h"
 
 namespace eagre::cli {
-
-/// In control's own words, where it has some: it knows what was asked and what is wrong with it.
-[[noreturn]] void refuse(const std::string& what, const client::ControlClient& control,
-                         const Error& error);
 
 struct LimitOptions {
     std::string retention = {};

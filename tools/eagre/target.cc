@@ -57,6 +57,11 @@ void fail(const std::string& what, const Error& error) {
     throw std::runtime_error(load::error_text(what, error));
 }
 
+void refuse(const std::string& what, const client::ControlClient& control, const Error& error) {
+    if (control.message().empty()) fail(what, error);
+    throw std::runtime_error(fmt::format("{} ({})", control.message(), errc_name(error.code)));
+}
+
 void remark(const client::ControlClient& control) {
     if (!control.message().empty()) fmt::print(stderr, "eagre: {}\n", control.message());
 }

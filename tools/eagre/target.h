@@ -21,6 +21,9 @@ uint16_t port_of_directory(const std::string& data);
 /// Throws std::runtime_error("<what>: <advice>") for an error.
 [[noreturn]] void fail(const std::string& what, const Error& error);
 
+/// The same in control's own words, where it has some: it knows what was asked and what is wrong with it.
+[[noreturn]] void refuse(const std::string& what, const client::ControlClient& control, const Error& error);
+
 /// Prints the reservation with which control has answered, if any. On standard error: standard output may be read by a program.
 void remark(const client::ControlClient& control);
 

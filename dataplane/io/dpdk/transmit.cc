@@ -43,7 +43,7 @@ size_t DpdkDatagrams::tx_burst(std::span<const TxPacket> packets) {
         const std::span area(reinterpret_cast<std::byte*>(place), whole);
         if (!packet.bytes.empty()) std::memcpy(area.data() + packets::kUdpFrameBytes, packet.bytes.data(), packet.bytes.size());
         if (whole > bytes) std::memset(area.data() + bytes, 0, whole - bytes);
-        packets::build_udp_headers(area, {from, {*answer.mac, to}, port_, packet.to.port}, packet.bytes.size(), next_id_++);
+        packets::build_udp_headers(area, {from, {*answer.mac, to}, port_, packet.to.port}, packet.bytes, next_id_++);
         numbers[count] = looked_at;
         frames[count++] = frame;
     }

@@ -95,9 +95,9 @@ size_t build_arp_reply(std::span<std::byte> place, const Host& us, const Host& a
     return arp(place, us, asker.mac, 2, asker.mac, asker.address);
 }
 
-void build_udp_headers(std::span<std::byte> frame, const UdpAddresses& addresses, size_t payload_bytes, uint16_t id) {
-    EAGRE_ASSERT_GE(frame.size(), kUdpFrameBytes + payload_bytes);
-    const size_t bytes = kUdpBytes + payload_bytes;
+void build_udp_headers(std::span<std::byte> frame, const UdpAddresses& addresses, std::span<const std::byte> payload, uint16_t id) {
+    EAGRE_ASSERT_GE(frame.size(), kUdpFrameBytes + payload.size());
+    const size_t bytes = kUdpBytes + payload.size();
     EAGRE_ASSERT_LE(kIpBytes + bytes, size_t{UINT16_MAX});
     ethernet(frame, addresses.to.mac, addresses.from.mac, kTypeIp);
     ip_header(frame.subspan(kEthernetBytes, kIpBytes), addresses.from.address, addresses.to.address, kProtocolUdp, bytes, kTtl, id);
@@ -108,7 +108,8 @@ void build_udp_headers(std::span<std::byte> frame, const UdpAddresses& addresses
     store16(message, 6, 0);
     Checksum sum;
     sum.add_pseudo_header(addresses.from.address, addresses.to.address, kProtocolUdp, static_cast<uint16_t>(bytes));
-    sum.add(message);
+    sum.add(message.first(kUdpBytes));
+    sum.add(payload);
     // Zero means "none": its other form in one's complement says the same and is not it.
     const uint16_t value = sum.finish() == 0 ? uint16_t{0xffff} : sum.finish();
     std::memcpy(message.data() + 6, &value, sizeof(value));

@@ -28,8 +28,12 @@ struct UdpAddresses {
     uint16_t from_port = 0;
     uint16_t to_port = 0;
 };
-/// Headers in front of the `payload_bytes` that lie at kUdpFrameBytes of `frame` already, with both checksums.
-void build_udp_headers(std::span<std::byte> frame, const UdpAddresses& addresses, size_t payload_bytes, uint16_t id);
+/// Headers in front of the payload that lies at kUdpFrameBytes of `frame` already, with both checksums. `payload`: the same bytes where they were copied
+/// from: to read again at once what was just written in larger pieces stalls the core, 200 ns for 1,400 bytes.
+void build_udp_headers(std::span<std::byte> frame, const UdpAddresses& addresses, std::span<const std::byte> payload, uint16_t id);
+inline void build_udp_headers(std::span<std::byte> frame, const UdpAddresses& addresses, size_t payload_bytes, uint16_t id) {
+    build_udp_headers(frame, addresses, frame.subspan(kUdpFrameBytes, payload_bytes), id);
+}
 
 /// `request`: the ICMP message as it came; as much of it goes back as fits into `place`, or nothing (0) when not all does.
 size_t build_echo_reply(std::span<std::byte> place, const Host& us, const Host& asker, std::span<const std::byte> request);

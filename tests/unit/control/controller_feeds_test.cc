@@ -46,6 +46,9 @@ TEST(ControllerFeeds, WhatIsAddedIsServedAndListed) {
 
     EXPECT_EQ(add(rig, spec_of("itch", 5001)).code, Errc::kFeedExists) << "the name";
     EXPECT_EQ(add(rig, spec_of("other", 5000)).code, Errc::kFeedExists) << "the port";
+    EXPECT_EQ(add(rig, spec_of("v6", 5005, "::1")).code, Errc::kOk);
+    EXPECT_EQ(add(rig, spec_of("v6too", 5005, "0:0:0:0:0:0:0:1")).code, Errc::kFeedExists) << "however it is written";
+    EXPECT_EQ(rig.ask({.op = AdminOp::RemoveFeed, .name = "v6"}).code, Errc::kOk);
     EXPECT_EQ(add(rig, spec_of("one", 5000, "239.1.1.1")).code, Errc::kOk);
     EXPECT_EQ(add(rig, spec_of("two", 5000, "239.1.1.1")).code, Errc::kOk) << "a group may have several";
     auto bad = spec_of("bad", 5009);
@@ -64,7 +67,7 @@ TEST(ControllerFeeds, WhatIsAddedIsServedAndListed) {
     EXPECT_EQ(rig.ask({.op = AdminOp::RemoveFeed, .name = "itch"}).code, Errc::kOk);
     EXPECT_EQ(rig.ask({.op = AdminOp::RemoveFeed, .name = "itch"}).code, Errc::kUnknownFeed);
     EXPECT_EQ(served(rig), (std::set<std::string>{"one", "two"}));
-    EXPECT_EQ(add(rig, spec_of("itch", 5000)).feeds.at(0).id, 4U) << "ids are never used twice";
+    EXPECT_EQ(add(rig, spec_of("itch", 5000)).feeds.at(0).id, 5U) << "ids are never used twice";
 }
 
 TEST(ControllerFeeds, ARestartTellsTheDataplaneWhatItDoesNotKnow) {

@@ -99,7 +99,7 @@ void add(const FeedOptions& options) {
     if (const std::string wrong = feeds::check(spec); !wrong.empty()) throw std::runtime_error(wrong);
     const auto control = options.target.connect_control();
     const auto added = control->add_feed(spec);
-    if (!added) fail("feed " + options.name, added.error());
+    if (!added) refuse("feed " + options.name, *control, added.error());
     remark(*control);
 
     const shm::FeedStats* feed = nullptr;
@@ -120,7 +120,12 @@ void add(const FeedOptions& options) {
         fmt::print(stderr, "eagre: feed {} cannot listen at {}; it is tried again every second, until 'eagre feed remove {}'\n", added->name, lines_text(*added), added->name);
         fail("feed " + added->name, why);
     }
-    if (!options.json) fmt::print("feed {} listens at {} -> stream {}, {}, key {}\n", added->name, lines_text(*added), added->stream_name, feeds::framing_name(added->framing), added->key);
+    if (options.json) return;
+    if (feed == nullptr || feed->state != static_cast<uint64_t>(shm::FeedState::kListening)) {
+        fmt::print("feed {} is added; the dataplane does not yet say that it listens: see 'eagre feed list'\n", added->name);
+        return;
+    }
+    fmt::print("feed {} listens at {} -> stream {}, {}, key {}\n", added->name, lines_text(*added), added->stream_name, feeds::framing_name(added->framing), added->key);
 }
 
 void list(const FeedOptions& options) {
@@ -170,7 +175,7 @@ void describe(const FeedOptions& options) {
     if (feed != nullptr) {
         fmt::print("  records  {} ({}), {} durable\n", grouped(feed->records), bytes_text(static_cast<double>(feed->record_bytes)), grouped(feed->records_durable));
         if (spec.framing == feeds::Framing::kMoldUdp64 && feed->sessions > 0) {
-            fmt::print("  session  {}: next {}, durable before {}\n", std::string(shm::text_of(feed->session, sizeof(feed->session))), feed->next_sequence, feed->durable_sequence);
+            fmt::print("  session  {}: next {}, durable before {}\n", feed_session_text(*feed), feed->next_sequence, feed->durable_sequence);
             fmt::print("  gaps     {} messages in {} ranges\n", grouped(feed->gap_messages), grouped(feed->gap_ranges));
         }
         if (feed->keyless > 0) fmt::print("  keyless  {} records in which the key rule found nothing: their key is {}\n", grouped(feed->keyless), spec.name);
@@ -186,7 +191,7 @@ void describe(const FeedOptions& options) {
 
 void change(const FeedOptions& options, const char* what, Status (*act)(client::ControlClient&, const std::string&)) {
     const auto control = options.target.connect_control();
-    if (const Status done = act(*control, options.name); !done) fail("feed " + options.name, done.error());
+    if (const Status done = act(*control, options.name); !done) refuse("feed " + options.name, *control, done.error());
     if (options.json) fmt::print("{}\n", Json{{"name", options.name}, {what, true}}.dump());
     else fmt::print("{} {}\n", what, options.name);
 }
